@@ -1,0 +1,23 @@
+"""Every SQL statement that runs, as package data.
+
+A statement file is readable by itself; `${name}` stands for what differs from run to run.
+"""
+
+import re
+from importlib.resources import files
+from string import Template
+
+
+def text(name: str, **parameters: str | int) -> str:
+    """`sql/<name>.sql` with its parameters filled in.
+
+    Raises:
+        KeyError: the file names a parameter that was not given.
+    """
+    return Template(files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")).substitute(parameters)
+
+
+def statements(name: str, **parameters: str | int) -> list[str]:
+    """The statements of `sql/<name>.sql`, one by one, without their comments and semicolons."""
+    without_comments = re.sub(r"^\s*--.*$", "", text(name, **parameters), flags=re.MULTILINE)
+    return [s.strip() for s in re.split(r";\s*(?:\n|$)", without_comments) if s.strip()]
