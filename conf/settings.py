@@ -43,6 +43,10 @@ def milliseconds(value: timedelta) -> int:
     return value // timedelta(milliseconds=1)
 
 
+def microseconds(value: timedelta) -> int:
+    return value // timedelta(microseconds=1)
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -109,6 +113,10 @@ class Pipeline(Strict):
     jobs: Jobs
     expiry: Expiry
 
+    def job_names(self) -> list[str]:
+        """Every job of the pipeline, in the order of the data: `bronze-binance`, ..., `gold`."""
+        return [f"{layer}-{exchange}" for layer in ("bronze", "silver") for exchange in self.exchanges] + ["gold"]
+
     def exchange(self, name: str) -> Exchange:
         try:
             return self.exchanges[name]
@@ -156,6 +164,20 @@ class Environment(Strict):
     catalog: Catalog
     s3: S3 = S3()
     flink: Flink
+
+    def catalog_properties(self) -> dict[str, str]:
+        """The lake's catalog in the words of Iceberg's Java library. No key of the object store is among them."""
+        return {
+            "type": "iceberg",
+            "catalog-type": "rest",
+            "uri": self.catalog.uri,
+            "warehouse": self.catalog.warehouse,
+            "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+            **({"s3.endpoint": self.s3.endpoint} if self.s3.endpoint else {}),
+            "s3.path-style-access": str(self.s3.path_style_access).lower(),
+            "client.region": self.s3.region,
+            **self.catalog.options,
+        }
 
 
 class Settings(Strict):

@@ -4,6 +4,7 @@ A statement file is readable by itself; `${name}` stands for what differs from r
 """
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
@@ -21,3 +22,12 @@ def statements(name: str, **parameters: str | int) -> list[str]:
     """The statements of `sql/<name>.sql`, one by one, without their comments and semicolons."""
     without_comments = re.sub(r"^\s*--.*$", "", text(name, **parameters), flags=re.MULTILINE)
     return [s.strip() for s in re.split(r";\s*(?:\n|$)", without_comments) if s.strip()]
+
+
+def options(options: Mapping[str, str]) -> str:
+    """The inside of `WITH (...)` or `OPTIONS(...)`: `'key' = 'value'`, a line each."""
+    return ",\n".join(f"    {_quoted(key)} = {_quoted(value)}" for key, value in options.items())
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

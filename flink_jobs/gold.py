@@ -1,0 +1,55 @@
+"""Gold: all exchanges' silver tables into one, without a single duplicate.
+
+    flink run -py flink_jobs/gold.py --conf conf/pipeline.yaml
+"""
+
+from collections.abc import Sequence
+
+from pyflink.table import StatementSet
+
+import sql
+from conf.settings import flink_duration
+from flink_jobs.job import Run, finish, parser, sink_options, source_options, start
+
+TABLE = "gold_crypto_trades"
+
+
+def build(run: Run) -> StatementSet:
+    pipeline, environment, gold = run.settings.pipeline, run.settings.environment, run.settings.pipeline.jobs.gold
+    # Processing time since a trade was first seen; a duplicate does not renew it. The STATE_TTL hint is not heard by this operator.
+    run.tables.get_config().set("table.exec.state.ttl", flink_duration(gold.ttl))
+    for exchange in pipeline.exchanges:
+        (source,) = sql.statements(
+            "gold_source",
+            exchange=exchange,
+            table=f"silver_{exchange}_trades",
+            database=pipeline.database,
+            catalog=environment.catalog.name,
+            properties=sql.options({k: v for k, v in environment.catalog_properties().items() if k != "type"}),
+            source_options=sql.options(source_options(gold.monitor_interval)),
+            watermark_seconds=int(gold.watermark.total_seconds()),
+        )
+        run.tables.execute_sql(source)
+    statements = run.tables.create_statement_set()
+    statements.add_insert_sql(
+        sql.text(
+            "gold",
+            gold=run.table(TABLE),
+            sink_options=sql.options(sink_options(run, TABLE)),
+            union=_union([f"default_catalog.default_database.silver_{exchange}" for exchange in pipeline.exchanges]),
+        ).rstrip(";\n")
+    )
+    return statements
+
+
+def _union(tables: Sequence[str]) -> str:
+    return "(" + " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + ")"  # noqa: S608 - names checked by the settings
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    run, given = start(parser("gold", __doc__.splitlines()[0]), "gold", argv)
+    finish(run, build(run), TABLE, given.fresh_state)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What every job does before and after its wiring: arguments, settings, the two promises (state is not lost, nothing is updated)."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pyflink.common import Configuration
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
+from pyflink.table import ExplainDetail, StatementSet, StreamTableEnvironment
+
+import sql
+from conf.settings import PIPELINE, Job, Settings, SettingsError, default_environment, flink_duration, load
+
+# One file a split: Iceberg 1.11.0 reads wrongly from the middle of a split of several files. Only hints are heard, not table properties.
+ICEBERG_SOURCE = {
+    "streaming": "true",
+    "starting-strategy": "TABLE_SCAN_THEN_INCREMENTAL",
+    "split-file-open-cost": "134217728",
+    "max-planning-snapshot-count": "10",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a job: its stable name, what it works with, and the environments that it is wired in."""
+
+    name: str
+    exchange: str
+    settings: Settings
+    env: StreamExecutionEnvironment
+    tables: StreamTableEnvironment
+
+    def table(self, name: str) -> str:
+        return f"{self.settings.environment.catalog.name}.{self.settings.pipeline.database}.{name}"
+
+
+def parser(layer: str, what: str) -> argparse.ArgumentParser:
+    """The options that all jobs share; `what` is the job in one sentence."""
+    options = argparse.ArgumentParser(prog=f"{layer}.py", description=what)
+    options.add_argument("--conf", type=Path, default=PIPELINE, help="what the pipeline does (default: the packaged conf/pipeline.yaml)")
+    options.add_argument(
+        "--environment",
+        type=Path,
+        default=default_environment(),
+        help="where it runs: addresses of Kafka, registry, catalog, object store and Flink (default: $TRADELAKE_ENVIRONMENT, "
+        "or environment.yaml in $TRADELAKE_HOME)",
+    )
+    options.add_argument(
+        "--fresh-state",
+        action="store_true",
+        help="start without state although the job's table already has rows: everything is read again from the beginning",
+    )
+    return options
+
+
+def with_exchange(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    options.add_argument("--exchange", required=True, help="whose trades, as named in the pipeline file (binance, kraken)")
+    return options
+
+
+def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | None) -> tuple[Run, argparse.Namespace]:
+    """Read and check the settings and open the environments; wrong settings end the program before anything is submitted."""
+    given = options.parse_args(argv)
+    try:
+        settings = load(given.conf, given.environment)
+        if exchange := getattr(given, "exchange", ""):
+            settings.pipeline.exchange(exchange)
+    except SettingsError as error:
+        refuse(str(error))
+    name = f"{layer}-{exchange}" if exchange else layer
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.configure(_configuration(name, getattr(settings.pipeline.jobs, layer), settings))
+    tables = StreamTableEnvironment.create(env)
+    tables.execute_sql(_catalog_statement(settings))
+    return Run(name, exchange, settings, env, tables), given
+
+
+def finish(run: Run, statements: StatementSet, target: str, fresh_state: bool) -> None:
+    """Submit the job, unless that would break a promise."""
+    refuse_lost_state(run, target, fresh_state)
+    refuse_updates(run, statements)
+    statements.execute()
+    print(f"{run.name} is submitted")
+
+
+def refuse(message: str) -> NoReturn:
+    print(f"refused: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)
+
+
+def refuse_lost_state(run: Run, target: str, fresh_state: bool) -> None:
+    """A job without state reads everything again, and would write all of it a second time."""
+    if fresh_state or _restored_from(run.env) or not _has_rows(run, target):
+        return
+    refuse(
+        f"{run.name} would start without state while {run.settings.pipeline.database}.{target} has rows: they would be written again.\n"
+        f"Resume it: `tradelake submit {run.name}`, or `flink run -s PATH`; its checkpoints and savepoints stand below "
+        f"{run.settings.environment.flink.state}.\nOr insist: --fresh-state."
+    )
+
+
+def refuse_updates(run: Run, statements: StatementSet) -> None:
+    """Iceberg's sink writes every kind of change as an insert: a plan with updates would double rows in silence."""
+    plan = statements.explain(ExplainDetail.CHANGELOG_MODE)
+    changes = [line.strip() for line in plan.splitlines() if "changelogMode=[" in line and "changelogMode=[I]" not in line]
+    if changes:
+        refuse(f"the plan of {run.name} is not insert-only:\n" + "\n".join(changes))
+
+
+def source_options(monitor_interval: timedelta) -> dict[str, str]:
+    return {**ICEBERG_SOURCE, "monitor-interval": flink_duration(monitor_interval)}
+
+
+def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
+    """Hints of an Iceberg sink; `expire` where this job is the one that drops the table's old snapshots."""
+    expiry = run.settings.pipeline.expiry
+    options = {"uid-suffix": f"{run.name}-{table}"}
+    if expire and expiry.enabled:
+        options |= {
+            "flink-maintenance.expire-snapshots.enabled": "true",
+            "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": str(int(expiry.max_age.total_seconds())),
+            "flink-maintenance.expire-snapshots.retain-last": str(expiry.retain_last),
+            "flink-maintenance.expire-snapshots.schedule.interval-second": str(int(expiry.every.total_seconds())),
+        }
+    return options
+
+
+def _configuration(name: str, job: Job, settings: Settings) -> Configuration:
+    state = settings.environment.flink.state.rstrip("/")
+    values = {
+        "pipeline.name": name,
+        "parallelism.default": str(job.parallelism),
+        "execution.checkpointing.interval": flink_duration(job.checkpoint_interval),
+        "execution.checkpointing.dir": f"{state}/checkpoints/{name}",
+        "execution.checkpointing.savepoint-dir": f"{state}/savepoints/{name}",
+        "table.local-time-zone": "UTC",
+        "table.exec.iceberg.use-v2-sink": "true",
+        "pipeline.object-reuse": "true",
+    }
+    if job.max_parallelism:
+        values["pipeline.max-parallelism"] = str(job.max_parallelism)
+    configuration = Configuration()
+    for key, value in values.items():
+        configuration.set_string(key, value)
+    return configuration
+
+
+def _catalog_statement(settings: Settings) -> str:
+    environment = settings.environment
+    return sql.statements("catalog", name=environment.catalog.name, properties=sql.options(environment.catalog_properties()))[0]
+
+
+def _restored_from(env: StreamExecutionEnvironment) -> str:
+    """The savepoint or checkpoint given with `flink run -s`, or nothing."""
+    configuration = Configuration(j_configuration=env._j_stream_execution_environment.getConfiguration())
+    return str(configuration.get_string("execution.state-recovery.path", ""))
+
+
+def _has_rows(run: Run, table: str) -> bool:
+    iceberg: Any = get_gateway().jvm.org.apache.iceberg
+    environment = run.settings.environment
+    loader = iceberg.flink.CatalogLoader.rest(
+        environment.catalog.name, get_gateway().jvm.org.apache.hadoop.conf.Configuration(), environment.catalog_properties()
+    )
+    name = iceberg.catalog.TableIdentifier.parse(f"{run.settings.pipeline.database}.{table}")
+    snapshot = loader.loadCatalog().loadTable(name).currentSnapshot()
+    return snapshot is not None and int(snapshot.summary().get("total-records") or 0) > 0

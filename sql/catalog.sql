@@ -1,0 +1,4 @@
+-- The lake: one Iceberg REST catalog.
+CREATE CATALOG ${name} WITH (
+${properties}
+);

@@ -1,0 +1,168 @@
+"""The five jobs on the cluster: submitted with their newest state, stopped with a savepoint."""
+
+import subprocess
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from tradelake import savepoints
+from tradelake.console import Failure, output, screen, step
+from tradelake.flink import flink_command
+from tradelake.home import Home
+from tradelake.rest import FlinkJob, FlinkRest
+
+AT_ONCE = 2
+"""Submissions at the same time; each is a JVM and a Python process that plan for some ten seconds."""
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, metavar="[JOB]...")
+@click.option("--fresh-state", is_flag=True, help="Start without state although the job's table has rows: everything is read, and written, again.")
+@click.pass_obj
+def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
+    """Submit jobs to the cluster, each from its newest savepoint or checkpoint.
+
+    JOB is bronze-binance, bronze-kraken, silver-binance, silver-kraken or gold; without one, all jobs that do not run yet.
+    Waits until every task of every job runs.
+    """
+    started = time.monotonic()
+    running = {job.name: job for job in _rest(home).jobs() if job.alive}
+    for name in _known(home, jobs):
+        if name in jobs and name in running:
+            raise Failure(f"{name} runs already as {running[name].id}; `tradelake stop {name}` stops it with a savepoint")
+    wanted = [name for name in _known(home, jobs) if name not in running]
+    submit_jobs(home, wanted, fresh_state)
+    for name in sorted(set(_known(home, jobs)) & set(running)):
+        screen.print(f"  {name} runs already")
+    output.print(f"{len(wanted)} submitted, all tasks RUNNING after {time.monotonic() - started:.1f} s · {_rest(home).url}")
+
+
+@click.command()
+@click.argument("jobs", nargs=-1, metavar="[JOB]...")
+@click.pass_obj
+def stop(home: Home, jobs: tuple[str, ...]) -> None:
+    """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run."""
+    started = time.monotonic()
+    running = {job.name for job in _rest(home).jobs() if job.alive}
+    names = _known(home, jobs)
+    for name in jobs:
+        if name not in running:
+            raise Failure(f"{name} does not run; `tradelake status` shows what does")
+    stopped = stop_jobs(home, [name for name in names if name in running])
+    output.print(f"{len(stopped)} stopped with savepoints in {time.monotonic() - started:.1f} s")
+
+
+def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> None:
+    """Submit `names`, and return once every task of each runs.
+
+    Raises:
+        Failure: a job was refused or failed; the others are submitted all the same.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        failures = [failure for failure in pool.map(lambda name: _submit(home, name, fresh_state), names) if failure]
+    if failures:
+        raise Failure("\n".join(failures))
+
+
+def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
+    """Stop `names` with savepoints, all at once; the savepoint's address by job.
+
+    Raises:
+        Failure: a savepoint failed; that job goes on running.
+    """
+    rest = _rest(home)
+    jobs = [job for name in names if (job := rest.alive(name))]
+    with step(f"stop {', '.join(job.name for job in jobs) or 'nothing'} with savepoints"):
+        triggers = [(job, rest.stop_with_savepoint(job.id)) for job in jobs]
+        return {job.name: _savepoint(rest, job, trigger) for job, trigger in triggers}
+
+
+def stop_all(home: Home) -> list[str]:
+    """Stop every job of the pipeline that runs, with savepoints; their names."""
+    known = home.pipeline().job_names()
+    return list(stop_jobs(home, [job.name for job in _rest(home).jobs() if job.alive and job.name in known]))
+
+
+def resume(home: Home, names: Iterable[str]) -> None:
+    """Submit again what `stop_all` stopped."""
+    running = {job.name for job in _rest(home).jobs() if job.alive}
+    submit_jobs(home, [name for name in names if name not in running])
+
+
+def _submit(home: Home, name: str, fresh_state: bool) -> str | None:
+    """Submit one job and wait until its tasks run; what went wrong, or None."""
+    layer, _, exchange = name.partition("-")
+    state = None if fresh_state else savepoints.newest(home.environment().flink.state, name)
+    command = [*_flink_run(home, layer, state), *(["--exchange", exchange] if exchange else []), *(["--fresh-state"] if fresh_state else [])]
+    with step(f"{name}{' from ' + Path(state).name if state else ''}"):
+        ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)  # noqa: S603
+        if ran.returncode:
+            return f"{name}: {_reason(ran.stdout + ran.stderr)}"
+        return _wait_until_running(_rest(home), name)
+
+
+def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
+    jobs = find_spec("flink_jobs")
+    assert jobs is not None and jobs.submodule_search_locations
+    script = Path(jobs.submodule_search_locations[0]) / f"{layer}.py"
+    return [
+        *flink_command(home)[0],
+        "run",
+        "--detached",
+        *(["--fromSavepoint", state] if state else []),
+        "--python",
+        str(script),
+        "--conf",
+        str(home.pipeline_file),
+        "--environment",
+        str(home.environment_file),
+    ]
+
+
+def _reason(printed: str) -> str:
+    """What the job itself said when it refused, or the last line that names a cause."""
+    lines = printed.splitlines()
+    refusals = [i for i, line in enumerate(lines) if line.startswith("refused: ")]
+    if refusals:
+        start = refusals[0]
+        return "\n".join([lines[start].removeprefix("refused: "), *lines[start + 1 : start + 3]])
+    causes = [line.strip() for line in lines if "Caused by:" in line or line.startswith(("Error", "java.", "org."))]
+    return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")
+
+
+def _wait_until_running(rest: FlinkRest, name: str) -> str | None:
+    while True:
+        job = rest.alive(name)
+        if job is None:
+            return f"{name}: ended right after its submission; `tradelake logs jobmanager` says why"
+        if job.running:
+            return None
+        time.sleep(0.3)
+
+
+def _savepoint(rest: FlinkRest, job: FlinkJob, trigger: str) -> str:
+    while (status := rest.savepoint_status(job.id, trigger))["status"]["id"] != "COMPLETED":
+        time.sleep(0.3)
+    operation = status["operation"]
+    if "location" not in operation:
+        cause = str(operation.get("failure-cause", {}).get("stack-trace", "no cause given")).splitlines()[0]
+        raise Failure(f"{job.name} could not be stopped with a savepoint and goes on running: {cause}")
+    while rest.alive(job.name):
+        time.sleep(0.2)
+    return str(operation["location"])
+
+
+def _known(home: Home, jobs: tuple[str, ...]) -> list[str]:
+    names = home.pipeline().job_names()
+    for job in jobs:
+        if job not in names:
+            raise click.BadParameter(f"no job is called {job}; there are {', '.join(names)}", param_hint="JOB")
+    return [name for name in names if name in jobs or not jobs]
+
+
+def _rest(home: Home) -> FlinkRest:
+    return FlinkRest(home.environment().flink.rest)
