@@ -1,0 +1,118 @@
+"""Where the checked jars are used from: the registry's unpacked archive, PyFlink's `lib/`, and a plugins folder of our own."""
+
+import hashlib
+import json
+import shutil
+import tarfile
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from tradelake.console import Failure
+from tradelake.jars import Jars
+
+PLUGINS_OF_THE_WHEEL = ("metrics-prometheus",)
+MANIFEST = "manifest.json"
+
+
+def flink_home() -> Path:
+    """The installed `pyflink` folder: it is a whole Flink distribution."""
+    spec = find_spec("pyflink")
+    if spec is None or not spec.submodule_search_locations:
+        raise Failure("PyFlink is not installed in this Python; run `make setup`")
+    return Path(spec.submodule_search_locations[0])
+
+
+def place_all(jars: Jars) -> None:
+    unpack_registry(jars)
+    link_flink_lib(jars, flink_home())
+    place_plugins(jars, flink_home())
+
+
+def registry_folder(jars: Jars) -> Path:
+    (archive,) = jars.files("registry")
+    return jars.cache / "unpacked" / archive.name.removesuffix(".tar.gz")
+
+
+def unpack_registry(jars: Jars) -> None:
+    """Unpack the registry's archive beside it, in one atomic step, unless it stands there complete."""
+    (archive,) = jars.files("registry")
+    folder = registry_folder(jars)
+    if complete(folder):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=jars.cache, prefix="unpack-") as temporary:
+        fresh = Path(temporary) / "fresh"
+        with tarfile.open(archive) as tar:
+            tar.extractall(fresh, filter="data")
+        (fresh / MANIFEST).write_text(json.dumps(digests(fresh)), encoding="utf-8")
+        if folder.exists():
+            folder.rename(Path(temporary) / "damaged")
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not complete(folder):  # else another process was faster
+                raise
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """sha256 of each file, by its path within `folder`."""
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name != MANIFEST)
+    return {f.relative_to(folder).as_posix(): digest(f) for f in files}
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def complete(folder: Path) -> bool:
+    """Whether every unpacked file still has the bytes that it was unpacked with."""
+    manifest = folder / MANIFEST
+    return manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8")) == digests(folder)
+
+
+def link_flink_lib(jars: Jars, home: Path) -> None:
+    """PyFlink's `lib/` gets the connectors, and the wheel's own Python jar, which it keeps in `opt/`."""
+    for jar in [*jars.files("flink-lib"), *(home / "opt").glob("flink-python-*.jar")]:
+        link(jar, home / "lib" / jar.name)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`: a symbolic link, or a copy where links are not to be had."""
+    if target.is_symlink() and target.resolve() == source.resolve():
+        return
+    if not target.is_symlink() and target.is_file() and digest(target) == digest(source):
+        return
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".link-") as temporary:
+        fresh = Path(temporary) / source.name
+        try:
+            fresh.symlink_to(source)
+        except OSError:
+            shutil.copy2(source, fresh)
+        fresh.replace(target)
+
+
+def plugins_folder(jars: Jars) -> Path:
+    """Flink loads every plugin that it finds; this folder holds the S3 file system and what we use of the wheel's."""
+    (s3,) = jars.lock.sets["flink-s3-plugin"]
+    return jars.cache / "plugins" / f"flink-{s3.parts[2]}-{s3.sha256[:8]}"
+
+
+def place_plugins(jars: Jars, home: Path) -> None:
+    folder = plugins_folder(jars)
+    wanted = {folder / "s3-fs-hadoop": jars.files("flink-s3-plugin")}
+    wanted |= {folder / name: sorted((home / "plugins" / name).glob("*.jar")) for name in PLUGINS_OF_THE_WHEEL}
+    for plugin, files in wanted.items():
+        plugin.mkdir(parents=True, exist_ok=True)
+        for jar in files:
+            link(jar, plugin / jar.name)
+
+
+def misplaced(jars: Jars) -> list[str]:
+    """What `place_all` has yet to do, in words; empty when all stands in its place."""
+    home = flink_home()
+    wrong = [] if complete(registry_folder(jars)) else ["the schema registry is not unpacked, or damaged"]
+    libraries = [home / "lib" / jar.name for jar in jars.files("flink-lib")]
+    wrong += [f"{jar.name} is not in PyFlink's lib folder" for jar in libraries if not jar.exists()]
+    return wrong
