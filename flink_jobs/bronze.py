@@ -1,6 +1,6 @@
 """Bronze: one exchange's Kafka topic into its bronze table, bytes untouched.
 
-    flink run -py flink_jobs/bronze.py --exchange binance --conf conf/pipeline.yaml
+flink run -py flink_jobs/bronze.py --exchange binance --conf conf/pipeline.yaml
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Gold: all exchanges' silver tables into one, without a single duplicate.
 
-    flink run -py flink_jobs/gold.py --conf conf/pipeline.yaml
+flink run -py flink_jobs/gold.py --conf conf/pipeline.yaml
 """
 
 from collections.abc import Sequence

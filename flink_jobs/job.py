@@ -23,6 +23,7 @@ ICEBERG_SOURCE = {
     "split-file-open-cost": "134217728",
     "max-planning-snapshot-count": "10",
 }
+NEVER = "2147483647"
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,9 @@ def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
             "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": str(int(expiry.max_age.total_seconds())),
             "flink-maintenance.expire-snapshots.retain-last": str(expiry.retain_last),
             "flink-maintenance.expire-snapshots.schedule.interval-second": str(int(expiry.every.total_seconds())),
+            # By time alone; the defaults also act on every 10th commit.
+            "flink-maintenance.expire-snapshots.schedule.commit-count": NEVER,
+            "flink-maintenance.expire-snapshots.schedule.data-file-count": NEVER,
         }
     return options
 

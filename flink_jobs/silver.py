@@ -1,6 +1,6 @@
 """Silver: one exchange's bronze rows decoded, mapped and judged, into its silver table or the dead-letter table.
 
-    flink run -py flink_jobs/silver.py --exchange binance --conf conf/pipeline.yaml
+flink run -py flink_jobs/silver.py --exchange binance --conf conf/pipeline.yaml
 """
 
 from collections.abc import Sequence

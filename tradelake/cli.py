@@ -11,21 +11,22 @@ from conf.settings import PIPELINE, SettingsError
 from tradelake.console import Failure, screen
 from tradelake.home import Home, default_home
 
+# Name -> where the command is, and its line in `tradelake --help`.
 COMMANDS = {
-    "doctor": "tradelake.doctor:doctor",
-    "jars": "tradelake.jars:jars",
-    "up": "tradelake.stack.commands:up",
-    "down": "tradelake.stack.commands:down",
-    "status": "tradelake.stack.commands:status",
-    "logs": "tradelake.stack.commands:logs",
-    "topics": "tradelake.topics:topics",
-    "tables": "tradelake.tables:tables",
-    "submit": "tradelake.jobs:submit",
-    "stop": "tradelake.jobs:stop",
-    "produce": "tradelake.produce.commands:produce",
-    "query": "tradelake.query:query",
-    "sql": "tradelake.flink:sql",
-    "demo": "tradelake.demo:demo",
+    "demo": ("tradelake.demo:demo", "From nothing to gold: everything below, with sample trades, on one screen."),
+    "doctor": ("tradelake.doctor:doctor", "Check this machine, and name the fix of what is missing."),
+    "jars": ("tradelake.jars:jars", "Fetch and verify the Java archives that the stack runs on."),
+    "up": ("tradelake.stack.commands:up", "Start the local stack, and resume the jobs that ran when it went down."),
+    "down": ("tradelake.stack.commands:down", "Stop the jobs with savepoints, then the stack; the data stays."),
+    "status": ("tradelake.stack.commands:status", "What runs: parts, memory, addresses, jobs."),
+    "logs": ("tradelake.stack.commands:logs", "Show or follow the log of a part."),
+    "topics": ("tradelake.topics:topics", "Create the Kafka topics and register the Avro schemas."),
+    "tables": ("tradelake.tables:tables", "Create the six tables, or say what differs."),
+    "submit": ("tradelake.jobs:submit", "Submit jobs, each from its newest state."),
+    "stop": ("tradelake.jobs:stop", "Stop jobs, each with a savepoint."),
+    "produce": ("tradelake.produce.commands:produce", "Send recorded, sample or generated trades to Kafka."),
+    "query": ("tradelake.query:query", "Ask the tables in SQL, read-only."),
+    "sql": ("tradelake.flink:sql", "Flink's own SQL client, with catalog and tables in place."),
 }
 
 
@@ -38,13 +39,23 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name].split(":")
+        module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.option("--home", type=click.Path(path_type=Path), default=default_home, show_default="$TRADELAKE_HOME or .tradelake", help="State folder of the stack.")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    default=default_home,
+    show_default="$TRADELAKE_HOME or .tradelake",
+    help="State folder of the stack.",
+)
 @click.option(
     "--conf",
     type=click.Path(path_type=Path),

@@ -18,10 +18,15 @@ from tradelake.rest import FlinkJob, FlinkRest
 AT_ONCE = 2
 """Submissions at the same time; each is a JVM and a Python process that plan for some ten seconds."""
 
+PATIENCE = 300
+"""Seconds that a submitted job is given until all of its tasks run."""
+
 
 @click.command()
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
-@click.option("--fresh-state", is_flag=True, help="Start without state although the job's table has rows: everything is read, and written, again.")
+@click.option(
+    "--fresh-state", is_flag=True, help="Start without state although the job's table has rows: everything is read, and written, again."
+)
 @click.pass_obj
 def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
     """Submit jobs to the cluster, each from its newest savepoint or checkpoint.
@@ -97,9 +102,13 @@ def _submit(home: Home, name: str, fresh_state: bool) -> str | None:
     """Submit one job and wait until its tasks run; what went wrong, or None."""
     layer, _, exchange = name.partition("-")
     state = None if fresh_state else savepoints.newest(home.environment().flink.state, name)
-    command = [*_flink_run(home, layer, state), *(["--exchange", exchange] if exchange else []), *(["--fresh-state"] if fresh_state else [])]
+    command = [
+        *_flink_run(home, layer, state),
+        *(["--exchange", exchange] if exchange else []),
+        *(["--fresh-state"] if fresh_state else []),
+    ]
     with step(f"{name}{' from ' + Path(state).name if state else ''}"):
-        ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)  # noqa: S603
+        ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)
         if ran.returncode:
             return f"{name}: {_reason(ran.stdout + ran.stderr)}"
         return _wait_until_running(_rest(home), name)
@@ -107,7 +116,8 @@ def _submit(home: Home, name: str, fresh_state: bool) -> str | None:
 
 def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
     jobs = find_spec("flink_jobs")
-    assert jobs is not None and jobs.submodule_search_locations
+    assert jobs is not None
+    assert jobs.submodule_search_locations
     script = Path(jobs.submodule_search_locations[0]) / f"{layer}.py"
     return [
         *flink_command(home)[0],
@@ -135,13 +145,15 @@ def _reason(printed: str) -> str:
 
 
 def _wait_until_running(rest: FlinkRest, name: str) -> str | None:
-    while True:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         job = rest.alive(name)
         if job is None:
             return f"{name}: ended right after its submission; `tradelake logs jobmanager` says why"
         if job.running:
             return None
         time.sleep(0.3)
+    return f"{name}: submitted, but not all of its tasks run after {PATIENCE} s; {rest.url} shows what it waits for (free slots?)"
 
 
 def _savepoint(rest: FlinkRest, job: FlinkJob, trigger: str) -> str:

@@ -1,7 +1,8 @@
 """Where a job's state stands, and which is the newest.
 
-Each job keeps its checkpoints in `<state>/checkpoints/<job>/<job id>/chk-<n>` and its savepoints in `<state>/savepoints/<job>/savepoint-...`;
-one is complete once its `_metadata` is there. Only the newest may be resumed: an older one would lose or double rows of Iceberg tables.
+Each job keeps its checkpoints in `<state>/checkpoints/<job>/<job id>/chk-<n>` and its savepoints in
+`<state>/savepoints/<job>/savepoint-...`; one is complete once its `_metadata` is there. Only the newest may be resumed: an older one would
+lose or double rows of Iceberg tables.
 """
 
 from datetime import datetime

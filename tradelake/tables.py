@@ -84,7 +84,10 @@ def _create_tables(settings: Settings) -> list[Table]:
             flink.execute_sql(statement)
     flink.use_catalog("default_catalog")
     existing = set(flink._j_tenv.getCatalog(name).get().listTables(database))
-    return [_create_table(flink, f"{name}.{database}.{table}", kind, table in existing) for table, kind in table_kinds(settings.pipeline).items()]
+    return [
+        _create_table(flink, f"{name}.{database}.{table}", kind, table in existing)
+        for table, kind in table_kinds(settings.pipeline).items()
+    ]
 
 
 def _create_table(flink: Any, path: str, kind: str, exists: bool) -> Table:
@@ -99,7 +102,11 @@ def _create_table(flink: Any, path: str, kind: str, exists: bool) -> Table:
     if partitions[0] != partitions[1]:
         misfits.append(f"is partitioned by {', '.join(partitions[1]) or 'nothing'}, should be by {', '.join(partitions[0])}")
     wanted, has = _definition(flink, described)[1], _definition(flink, path)[1]
-    notes += [f"property {key} is {has.get(key, 'not set')}, by sql/tables/{kind}.sql it is {value}" for key, value in wanted.items() if has.get(key) != value]
+    notes += [
+        f"property {key} is {has.get(key, 'not set')}, by sql/tables/{kind}.sql it is {value}"
+        for key, value in wanted.items()
+        if has.get(key) != value
+    ]
     return Table(name, created=False, misfits=misfits, notes=notes)
 
 
