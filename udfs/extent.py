@@ -1,0 +1,108 @@
+"""Where an Avro record ends, found by walking over its bytes without making anything of them.
+
+A decoder believes what it reads: a count of 2^60 items of no size loops for ever, a schema that holds itself recurses until the
+stack is gone. The walk goes first, and reads strictly by the Avro specification; the decoder then only sees what is bounded.
+"""
+
+from typing import Any
+
+Schema = Any
+"""A schema as `fastavro.parse_schema` returns it: text, list or dict."""
+
+MAX_DEPTH = 64
+SPARE_STEPS = 1000
+"""Values that a record may hold beyond four a byte; values of no size (null, an empty record) are the only ones that need them."""
+FIXED_WIDTH = {"null": 0, "float": 4, "double": 8}
+
+
+class Malformed(ValueError):
+    """The bytes are not a record of the schema."""
+
+
+def extent(body: bytes, schema: Schema, names: dict[str, Schema]) -> int:
+    """The length of the record that `body` starts with.
+
+    Args:
+        names: full name -> definition of the schema's named types.
+
+    Raises:
+        Malformed: it breaks off, holds what the specification forbids, or is nested or repeated beyond all measure.
+    """
+    walk = _Walk(body, names)
+    walk.skip(schema, 0)
+    return walk.at
+
+
+class _Walk:
+    def __init__(self, body: bytes, names: dict[str, Schema]) -> None:
+        self.body, self.names = body, names
+        self.at = 0
+        self.steps = SPARE_STEPS + 4 * len(body)
+
+    def skip(self, schema: Schema, depth: int) -> None:
+        self.steps -= 1
+        if self.steps < 0 or depth > MAX_DEPTH:
+            raise Malformed("nested or repeated beyond all measure")
+        if isinstance(schema, list):
+            return self.skip(schema[self._index(len(schema))], depth + 1)
+        kind = schema["type"] if isinstance(schema, dict) else schema
+        if kind in FIXED_WIDTH:
+            self._advance(FIXED_WIDTH[kind])
+        elif kind == "boolean":
+            self._index(2, zigzag=False)
+        elif kind in ("int", "long"):
+            self._long(32 if kind == "int" else 64)
+        elif kind in ("string", "bytes"):
+            self._text(kind)
+        elif kind == "fixed":
+            self._advance(schema["size"])
+        elif kind == "enum":
+            self._index(len(schema["symbols"]))
+        elif kind in ("record", "error"):
+            for field in schema["fields"]:
+                self.skip(field["type"], depth + 1)
+        elif kind in ("array", "map"):
+            self._blocks(schema, depth)
+        else:
+            self.skip(self.names[kind] if isinstance(kind, str) else kind, depth + 1)
+
+    def _blocks(self, schema: Schema, depth: int) -> None:
+        while count := self._long(64):
+            end = self._long(64) + self.at if count < 0 else None
+            for _ in range(abs(count)):
+                if schema["type"] == "map":
+                    self._text("string")
+                self.skip(schema["items"] if schema["type"] == "array" else schema["values"], depth + 1)
+            if end not in (None, self.at):
+                raise Malformed("a block is not as long as it says")
+
+    def _text(self, kind: str) -> None:
+        length, start = self._long(64), self.at
+        self._advance(length)
+        if kind == "string":
+            str(memoryview(self.body)[start : self.at], "utf-8")
+
+    def _index(self, choices: int, *, zigzag: bool = True) -> int:
+        index = self._long(32) if zigzag else self._byte()
+        if not 0 <= index < choices:
+            raise Malformed(f"{index} is none of {choices} choices")
+        return index
+
+    def _long(self, bits: int) -> int:
+        value = shift = 0
+        while (byte := self._byte()) & 0x80 and shift < 63:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+        value |= byte << shift
+        if value >> bits:
+            raise Malformed(f"a number of more than {bits} bits")
+        return (value >> 1) ^ -(value & 1)
+
+    def _byte(self) -> int:
+        self._advance(1)
+        return self.body[self.at - 1]
+
+    def _advance(self, length: int) -> None:
+        if not 0 <= length <= len(self.body) - self.at:
+            raise Malformed(f"{length} bytes wanted, {len(self.body) - self.at} left")
+        self.at += length

@@ -1,0 +1,222 @@
+"""Kraken spot trades, WebSocket v1.
+
+[321, [["58721.20000", "0.02798644", "1617666461.465618", "s", "m", ""], ...], "trade", "XBT/USD"]
+
+Source: Kraken WebSocket API v1, "Trade": channel id, trades of price, volume, time, side, order type, misc; channel name, pair.
+A trade of the v2 feed or of REST enters the same record, with its trade_id.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from udfs.column_rules import decimals, mask, per_distinct, times_fit
+from udfs.columns import Column
+from udfs.cursor import Bools, Longs
+from udfs.identity import fingerprint, fingerprint_column, hash_column, message_id, message_id_column, natural_key
+from udfs.rejected import Rejected
+from udfs.rules import Limits, check_price, check_quantity, check_time
+from udfs.trade import Trade
+
+NAME = "KRAKEN"
+RECORD = "com.k2.marketdata.raw.KrakenRawTrade"
+
+TRADE = ("price", "volume", "timestamp", "side", "order_type", "misc")
+UNNUMBERED_KEY = ("pair", "timestamp", "price", "volume", "side", "order_type", "misc", "occurrence")
+PAIR = re.compile(r"([A-Z0-9]+)/([A-Z0-9]+)")
+RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
+EPOCH = re.compile(r"0*([0-9]{1,10})(?:\.([0-9]{1,6}))?")
+CERTAIN_EPOCH = r"^[0-9]{9,10}(\.[0-9]{1,6})?$"
+MICROSECONDS = pa.decimal128(16, 6)
+SIDES = {"b": "BUY", "s": "SELL"}
+ORDER_TYPES = {"l": "limit", "m": "market"}
+
+
+def records(frame: Any, received_us: int) -> list[dict[str, Any]]:
+    """The Avro records of one frame, none when it holds no trades.
+
+    Args:
+        received_us: when the frame was received, microseconds since the epoch.
+
+    Raises:
+        ValueError: a frame of trades that is not made like the one above.
+    """
+    if not isinstance(frame, list) or len(frame) != 4 or frame[2] != "trade":
+        return []
+    channel_id, trades, _, pair = frame
+    if type(channel_id) is not int or not isinstance(trades, list) or not isinstance(pair, str):
+        raise ValueError(f"a frame of trades with channel {channel_id!r}, pair {pair!r}")
+    common = {"channel_id": channel_id, "pair": pair, "ingestion_timestamp": received_us, "trade_id": None}
+    seen: Counter[tuple[str, ...]] = Counter()
+    made = []
+    for trade in map(_trade, trades):
+        made.append({**common, **dict(zip(TRADE, trade, strict=True)), "occurrence": seen[trade]})
+        seen[trade] += 1
+    return made
+
+
+def to_trade(record: dict[str, Any], offset: int, limits: Limits, quote_assets: Sequence[str]) -> Trade:
+    """The trade of a decoded record, or the first rule that it breaks. The pair names its quote asset: `quote_assets` is not read.
+
+    An order type that is neither `l` nor `m` is no reason to refuse a trade: it has no condition.
+
+    Raises:
+        Rejected: in the order price, quantity, timestamp, symbol, side.
+    """
+    price, quantity = check_price(record["price"]), check_quantity(record["volume"])
+    timestamp = check_time(microseconds(record["timestamp"]), record["ingestion_timestamp"], limits)
+    symbol, currency = split_pair(record["pair"])
+    side = taker_side(record["side"])
+    number = record["trade_id"]
+    key = _key(record)
+    return Trade(
+        message_id=message_id(timestamp, key, numbered=number is not None),
+        trade_id=f"{NAME}-{record['timestamp']}-{fingerprint(key)}" if number is None else f"{NAME}-{number}",
+        symbol=symbol,
+        exchange=NAME,
+        asset_class="crypto",
+        timestamp=timestamp,
+        price=price,
+        quantity=quantity,
+        currency=currency,
+        side=side,
+        trade_conditions=tuple(ORDER_TYPES[known] for known in [record["order_type"]] if known in ORDER_TYPES),
+        source_sequence=number,
+        ingestion_timestamp=record["ingestion_timestamp"],
+        platform_sequence=offset,
+        vendor_data=json.dumps(
+            {key: record[key] for key in ("channel_id", "misc", "occurrence", "pair")}, sort_keys=True, separators=(",", ":")
+        ),
+    )
+
+
+def to_columns(columns: dict[str, Column], limits: Limits, quote_assets: Sequence[str]) -> tuple[dict[str, Any], Bools]:
+    """`to_trade` for whole columns: the columns of `udfs.batch.BATCH_TYPE`, and the rows that are certain."""
+    raw = {name: column.values for name, column in columns.items()}
+    price, priced = decimals(raw["price"])
+    quantity, measured = decimals(raw["volume"])
+    timestamp = _microseconds(raw["timestamp"])
+    symbol = per_distinct(raw["pair"], lambda pair: split_pair(pair)[0], pa.string())
+    currency = per_distinct(raw["pair"], lambda pair: split_pair(pair)[1], pa.string())
+    side = per_distinct(raw["side"], taker_side, pa.string())
+    condition = per_distinct(raw["order_type"], ORDER_TYPES.get, pa.string())
+    sure = priced & measured & times_fit(timestamp, raw["ingestion_timestamp"], limits)
+    for known in (symbol, side, condition):
+        sure &= mask(known.is_valid())
+    numbered = ~columns["trade_id"].null
+    number = pa.array(raw["trade_id"], mask=~numbered)
+    hashes = hash_column(_keys(raw, number))
+    return {
+        "message_id": message_id_column(np.where(sure, timestamp, 0), hashes, numbered),
+        "trade_id": _trade_ids(raw["timestamp"], number, hashes),
+        "symbol": symbol,
+        "timestamp": timestamp,
+        "price": price,
+        "quantity": quantity,
+        "currency": currency,
+        "side": side,
+        "trade_condition": condition,
+        "source_sequence": number,
+        "ingestion_timestamp": raw["ingestion_timestamp"],
+        "vendor_data": _vendor_data(raw),
+    }, sure
+
+
+def microseconds(timestamp: str) -> int:
+    """`seconds.microseconds` as microseconds; missing digits are zeros on the right.
+
+    Raises:
+        Rejected: `timestamp_unreadable`.
+    """
+    match = EPOCH.fullmatch(timestamp)
+    if not match:
+        raise Rejected("timestamp_unreadable", timestamp)
+    return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    """Symbol and currency: `XBT/USD` is `BTCUSD`, `USD`.
+
+    Raises:
+        Rejected: `symbol_missing` or `symbol_unreadable`.
+    """
+    if not pair:
+        raise Rejected("symbol_missing")
+    match = PAIR.fullmatch(pair)
+    if not match:
+        raise Rejected("symbol_unreadable", pair)
+    base, quote = (RENAMED.get(asset, asset) for asset in match.groups())
+    return base + quote, quote
+
+
+def taker_side(side: str) -> str:
+    """BUY or SELL.
+
+    Raises:
+        Rejected: `side_unknown`.
+    """
+    if side not in SIDES:
+        raise Rejected("side_unknown", side)
+    return SIDES[side]
+
+
+def _trade(element: Any) -> tuple[str, ...]:
+    if not isinstance(element, list) or len(element) != len(TRADE) or not all(isinstance(part, str) for part in element):
+        raise ValueError(f"a trade that is not six texts: {element!r}")
+    return tuple(element)
+
+
+def _key(record: dict[str, Any]) -> str:
+    if record["trade_id"] is not None:
+        return natural_key(NAME, record["pair"], record["trade_id"])
+    return natural_key(NAME, *(record[name] for name in UNNUMBERED_KEY))
+
+
+def _keys(raw: dict[str, Any], number: pa.Int64Array) -> pa.StringArray:
+    """`_key` of each row."""
+    texts = [_text(raw[name]) for name in UNNUMBERED_KEY]
+    unnumbered = pc.binary_join_element_wise(NAME, *texts, "|")
+    if number.null_count == len(number):
+        return unnumbered
+    return pc.coalesce(pc.binary_join_element_wise(NAME, raw["pair"], _text(number), "|"), unnumbered)
+
+
+def _trade_ids(timestamp: pa.StringArray, number: pa.Int64Array, hashes: Any) -> pa.StringArray:
+    unnumbered = pc.binary_join_element_wise(NAME, timestamp, fingerprint_column(hashes), "-")
+    if number.null_count == len(number):
+        return unnumbered
+    return pc.coalesce(pc.binary_join_element_wise(NAME, _text(number), "-"), unnumbered)
+
+
+def _vendor_data(raw: dict[str, Any]) -> pa.StringArray:
+    misc, pair = (per_distinct(raw[name], json.dumps, pa.string()) for name in ("misc", "pair"))
+    parts = (
+        '{"channel_id":',
+        _text(raw["channel_id"]),
+        ',"misc":',
+        misc,
+        ',"occurrence":',
+        _text(raw["occurrence"]),
+        ',"pair":',
+        pair,
+        "}",
+    )
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def _microseconds(timestamp: pa.StringArray) -> Longs:
+    """`microseconds` of each row; 0, which is no trade's time, where it is not written plainly."""
+    certain = pc.match_substring_regex(timestamp, CERTAIN_EPOCH)
+    seconds = pc.if_else(certain, timestamp, "0").cast(MICROSECONDS)
+    low_words: Longs = np.frombuffer(seconds.buffers()[1], np.int64)[::2][: len(seconds)]
+    return low_words
+
+
+def _text(values: Any) -> pa.StringArray:
+    return (values if isinstance(values, pa.Array) else pa.array(values)).cast(pa.string())
