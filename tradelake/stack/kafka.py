@@ -1,0 +1,86 @@
+"""The Kafka broker, its own controller (KRaft)."""
+
+import subprocess
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from uuid import uuid4
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tradelake.console import Failure
+from tradelake.stack.part import JAVA, SIMPLE_LOG, Part, Site
+
+HEAP = "320m"
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "4",
+    "group.initial.rebalance.delay.ms": "0",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+}
+
+
+def kafka(site: Site) -> Part:
+    return Part(
+        name="kafka",
+        address=site.ports.address("kafka"),
+        memory=f"heap {HEAP}",
+        prepare=lambda: prepare(site),
+        ready=lambda: serves(site.ports.address("kafka")),
+    )
+
+
+def java(site: Site) -> list[str]:
+    options = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", f"-Xmx{HEAP}")
+    return [JAVA, *options, *SIMPLE_LOG, "-cp", site.jars.classpath("kafka")]
+
+
+def properties(site: Site) -> dict[str, str]:
+    listener, controller = site.ports.address("kafka"), site.ports.address("kafka-controller")
+    return PROPERTIES | {
+        "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
+        "controller.quorum.bootstrap.servers": controller,
+        "log.dirs": str(site.home / "kafka" / "data"),
+    }
+
+
+def prepare(site: Site) -> list[str]:
+    """Write the broker's properties, and format its folder once.
+
+    Raises:
+        Failure: the folder cannot be formatted.
+    """
+    file = site.folder("kafka") / "server.properties"
+    file.write_text("".join(f"{key}={value}\n" for key, value in properties(site).items()), encoding="utf-8")
+    if not (site.home / "kafka" / "data" / "meta.properties").exists():
+        format_folder(site, file)
+    return [*java(site), "kafka.Kafka", str(file)]
+
+
+def format_folder(site: Site, file: Path) -> None:
+    cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+    arguments = ("format", "--standalone", "--cluster-id", cluster, "--config", str(file), "--ignore-formatted")
+    run = subprocess.run([*java(site), "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise Failure(f"Kafka's folder {site.home / 'kafka'} cannot be formatted: {' '.join((run.stdout + run.stderr).split())[-300:]}")
+
+
+def serves(address: str) -> bool:
+    try:
+        metadata = AdminClient({"bootstrap.servers": address, "log_level": 0}).list_topics(timeout=2)
+    except KafkaException:
+        return False
+    return bool(metadata.brokers)

@@ -1,0 +1,55 @@
+"""ZooKeeper, which Flink's distribution holds: it remembers the cluster's leader and its jobs."""
+
+import socket
+
+from tradelake.jar_placement import flink_home
+from tradelake.stack.part import JAVA, SMALL_JVM, Part, Site
+from tradelake.stack.ports import HOST
+
+MAIN = "org.apache.flink.runtime.zookeeper.FlinkZooKeeperQuorumPeer"
+
+
+def zookeeper(site: Site) -> Part:
+    return Part(
+        name="zookeeper",
+        address=site.ports.address("zookeeper"),
+        memory="heap 64 MB",
+        prepare=lambda: prepare(site),
+        ready=lambda: serves(site.ports["zookeeper"]),
+    )
+
+
+def prepare(site: Site) -> list[str]:
+    conf = site.folder("flink/conf")
+    (conf / "zoo.cfg").write_text(configuration(site), encoding="utf-8")
+    library = flink_home() / "lib"
+    classpath = ":".join(map(str, [*sorted(library.glob("log4j-*.jar")), *library.glob("flink-dist-*.jar")]))
+    log = f"-Dlog4j.configurationFile={(conf / 'log4j-console.properties').as_uri()}"
+    return [JAVA, *SMALL_JVM, "-Xmx64m", log, "-cp", classpath, MAIN, "--zkConfigFile", str(conf / "zoo.cfg"), "--peerId", "1"]
+
+
+def configuration(site: Site) -> str:
+    """`zoo.cfg`. Without `dataDir` Flink's ZooKeeper keeps its data in a random temporary folder."""
+    lines = (
+        "tickTime=2000",
+        "initLimit=10",
+        "syncLimit=5",
+        f"dataDir={site.folder('zookeeper')}",
+        f"clientPort={site.ports['zookeeper']}",
+        f"clientPortAddress={HOST}",
+        "admin.enableServer=false",
+        "4lw.commands.whitelist=srvr",
+        "autopurge.snapRetainCount=3",
+        "autopurge.purgeInterval=1",
+        f"server.1={HOST}:{site.ports['zookeeper-peer']}:{site.ports['zookeeper-election']}",
+    )
+    return "\n".join(lines) + "\n"
+
+
+def serves(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=5) as connection:
+            connection.sendall(b"srvr")
+            return b"Mode: standalone" in connection.makefile("rb").read()
+    except OSError:
+        return False
