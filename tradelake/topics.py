@@ -21,6 +21,7 @@ import conf
 from conf.settings import Exchange, Kafka, Registry, Settings, milliseconds
 from tradelake.console import Failure, step
 from tradelake.home import Home
+from udfs import schemas
 
 TIMEOUT_S = 10
 REPLICATION = 3
@@ -47,8 +48,7 @@ def kafka_options(kafka: Kafka) -> dict[str, Any]:
 
 
 def registry_client(registry: Registry) -> SchemaRegistryClient:
-    numbers = {name: int(value) if value.isdigit() else value for name, value in registry.options.items()}
-    return SchemaRegistryClient({"url": registry.url, "timeout": 5, "max.retries": 1, "retries.wait.ms": 500} | numbers)
+    return schemas.Registry(registry.url, registry.options).client
 
 
 def subject(topic: str) -> str:
@@ -192,6 +192,26 @@ def registered_id(client: SchemaRegistryClient, name: str, text: str) -> int | N
         if error.http_status_code != NOT_FOUND:
             raise
         return None
+
+
+def reader_schema_id(settings: Settings, exchange: str) -> int:
+    """The id under which the exchange's current schema is registered.
+
+    Raises:
+        Failure: it is not, or the registry cannot be reached.
+    """
+    registry, topic = settings.environment.registry, settings.pipeline.exchange(exchange).topic
+    with registry_failures(registry):
+        found = registered_id(registry_client(registry), subject(topic), conf.schema(exchange))
+    if found is None:
+        raise Failure(f"the schema of {topic} is not registered; run `tradelake topics create`")
+    return found
+
+
+def register(registry: Registry, name: str, schema: Schema) -> int:
+    """Register a schema of one's own under a subject, or find it there; returns its id."""
+    with registry_failures(registry):
+        return int(registry_client(registry).register_schema(name, schema))
 
 
 @click.group()

@@ -1,0 +1,161 @@
+"""The Kafka producer of one exchange's topic: idempotent, every delivery confirmed, at a rate or as fast as it goes."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from types import TracebackType
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from fastavro import parse_schema, schemaless_writer
+
+import conf
+from conf.settings import Settings
+from tradelake.console import Failure
+from tradelake.produce.bad import MARKETS
+from tradelake.topics import TIMEOUT_S, kafka_failures, kafka_options, reader_schema_id
+from udfs import wire
+
+PAUSE_S = 0.1
+"""How long a full queue is given before the next attempt."""
+PATIENCE_S = 120
+"""How long a message may wait for its broker."""
+IDEMPOTENT = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "compression.type": "lz4",
+    "partitioner": "murmur2_random",  # Java's: a key has one partition, whoever writes it
+    "message.timeout.ms": PATIENCE_S * 1000,
+    "delivery.report.only.error": True,
+    "allow.auto.create.topics": False,
+}
+PROMPT = {"linger.ms": 5}
+BULK = {"linger.ms": 50, "batch.size": 1_000_000, "batch.num.messages": 100_000, "queue.buffering.max.messages": 500_000}
+
+Offsets = dict[int, int]
+
+
+@dataclass
+class Report:
+    """What was sent. `offsets` are, by topic and partition, the first offset and the one after the last while this was sent."""
+
+    sent: int = 0
+    skipped: int = 0
+    unreadable: int = 0
+    bad: int = 0
+    duplicates: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    offsets: dict[str, dict[int, tuple[int, int]]] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.sent / self.seconds if self.seconds else 0.0
+
+
+class Sender:
+    """Sends to one exchange's topic. A context manager: leaving it flushes.
+
+    Args:
+        rate: messages a second, None for as fast as it goes.
+
+    Raises:
+        Failure: broker or registry cannot be reached, or the topic or its schema is missing.
+    """
+
+    def __init__(self, settings: Settings, exchange: str, rate: float | None = None) -> None:
+        self.topic = settings.pipeline.exchange(exchange).topic
+        self.schema_id = reader_schema_id(settings, exchange)
+        self.sent = self.failed = 0
+        self._schema = parse_schema(json.loads(conf.schema(exchange)))
+        self._key_field = MARKETS[exchange].symbol
+        self._kafka, self._rate = settings.environment.kafka, rate
+        options = kafka_options(self._kafka)
+        with kafka_failures(self._kafka):
+            self._admin = AdminClient(options)
+            self._producer = Producer({**BULK, **IDEMPOTENT, **(PROMPT if rate else {}), **options, "on_delivery": self._not_delivered})
+            self._first = self._ends(self._partitions())
+        self._started = time.monotonic()
+
+    def __enter__(self) -> "Sender":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.flush()
+
+    def encode(self, record: Mapping[str, Any]) -> tuple[bytes, bytes]:
+        """Key and value of a record of the exchange's current schema.
+
+        Raises:
+            KeyError, ValueError, TypeError, OverflowError: it is no such record.
+        """
+        out = BytesIO()
+        schemaless_writer(out, self._schema, record, strict=True)
+        return str(record[self._key_field]).encode(), wire.join(self.schema_id, out.getvalue())
+
+    def send(self, record: Mapping[str, Any]) -> None:
+        """Send one record of the exchange's current schema."""
+        key, value = self.encode(record)
+        self.send_raw(key, value)
+
+    def send_raw(self, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None) -> None:
+        """Send these bytes; the time of the message is now."""
+        self._await_turn()
+        more = {"headers": dict(headers)} if headers else {}
+        while not self._queued(key, value, more):
+            self._producer.poll(PAUSE_S)
+        self.sent += 1
+
+    def send_all(self, messages: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Send keys and values in their order."""
+        for key, value in messages:
+            self.send_raw(key, value)
+
+    def flush(self) -> int:
+        """Wait until every message is delivered or given up; returns how many were lost since the beginning."""
+        left = self._producer.flush(PATIENCE_S)
+        return self.failed + int(left)
+
+    def report(self) -> Report:
+        """Flush, and say what this sender sent."""
+        failed = self.flush()
+        seconds = time.monotonic() - self._started
+        with kafka_failures(self._kafka):
+            last = self._ends(self._first)
+        offsets = {partition: (first, last[partition]) for partition, first in self._first.items()}
+        return Report(sent=self.sent - failed, failed=failed, seconds=seconds, offsets={self.topic: offsets})
+
+    def _queued(self, key: bytes | None, value: bytes | None, more: dict[str, Any]) -> bool:
+        try:
+            self._producer.produce(self.topic, value, key, **more)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            raise Failure(f"Kafka at {self._kafka.bootstrap_servers} takes no more messages: {error.args[0].str()}") from error
+        return True
+
+    def _await_turn(self) -> None:
+        if not self._rate:
+            return
+        turn = self._started + self.sent / self._rate
+        while (ahead := turn - time.monotonic()) > 0:
+            self._producer.poll(ahead)
+
+    def _not_delivered(self, error: KafkaError, message: Message) -> None:
+        self.failed += 1
+
+    def _partitions(self) -> list[int]:
+        found = self._admin.list_topics(self.topic, timeout=TIMEOUT_S).topics[self.topic]
+        if found.error:
+            raise Failure(f"topic {self.topic}: {found.error.str()}; run `tradelake topics create`")
+        return sorted(found.partitions)
+
+    def _ends(self, partitions: Iterable[int]) -> Offsets:
+        latest = {TopicPartition(self.topic, partition): OffsetSpec.latest() for partition in partitions}
+        answers = self._admin.list_offsets(latest, request_timeout=TIMEOUT_S)
+        return {where.partition: answer.result().offset for where, answer in answers.items()}
