@@ -12,6 +12,7 @@ Schema = Any
 MAX_DEPTH = 64
 SPARE_STEPS = 1000
 """Values that a record may hold beyond four a byte; values of no size (null, an empty record) are the only ones that need them."""
+SHIFTS = range(0, 70, 7)
 FIXED_WIDTH = {"null": 0, "float": 4, "double": 8}
 
 
@@ -89,13 +90,16 @@ class _Walk:
         return index
 
     def _long(self, bits: int) -> int:
-        value = shift = 0
-        while (byte := self._byte()) & 0x80 and shift < 63:
+        value = 0
+        for shift, byte in zip(SHIFTS, self.body[self.at : self.at + len(SHIFTS)], strict=False):
             value |= (byte & 0x7F) << shift
-            shift += 7
-        value |= byte << shift
+            if byte < 0x80:
+                break
+        else:
+            raise Malformed("a number breaks off, or has more than ten bytes")
         if value >> bits:
             raise Malformed(f"a number of more than {bits} bits")
+        self.at += shift // 7 + 1
         return (value >> 1) ^ -(value & 1)
 
     def _byte(self) -> int:

@@ -1,0 +1,146 @@
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.udfs.strategies import EXCHANGES, KRAKEN, LIMITS
+from udfs.kraken import microseconds, records, split_pair, to_trade
+from udfs.rejected import Rejected
+from udfs.trade import Trade
+
+FILL = ["58721.20000", "0.02798644", "1617666461.465618", "s", "m", ""]
+FRAME = [321, [FILL, ["58721.20000", "0.12749400", "1617666461.466773", "b", "l", "x"], FILL, FILL], "trade", "XBT/USD"]
+RECEIVED = 1617666461507299
+TRADE = Trade(
+    message_id="0178a46f-4f19-826a-9d12-3898e564c79f",
+    trade_id="KRAKEN-1617666461.465618-9d123898e564",
+    symbol="BTCUSD",
+    exchange="KRAKEN",
+    asset_class="crypto",
+    timestamp=1617666461465618,
+    price=Decimal("58721.2"),
+    quantity=Decimal("0.02798644"),
+    currency="USD",
+    side="SELL",
+    trade_conditions=("market",),
+    source_sequence=None,
+    ingestion_timestamp=RECEIVED,
+    platform_sequence=42,
+    vendor_data='{"channel_id":321,"misc":"","occurrence":0,"pair":"XBT/USD"}',
+)
+
+
+def trade(**changes):
+    return to_trade(KRAKEN | changes, 42, LIMITS, ())
+
+
+def test_a_frame_holds_several_trades_and_counts_the_identical_ones():
+    made = records(FRAME, RECEIVED)
+    other = KRAKEN | {"volume": "0.12749400", "timestamp": "1617666461.466773", "side": "b", "order_type": "l", "misc": "x"}
+    assert made == [KRAKEN, other, KRAKEN | {"occurrence": 1}, KRAKEN | {"occurrence": 2}]
+
+
+def test_a_record_has_every_field_of_the_schema():
+    assert set(records(FRAME, RECEIVED)[0]) == {field["name"] for field in EXCHANGES["kraken"].reader_schema["fields"]}
+
+
+@pytest.mark.parametrize(
+    "frame", [{"event": "heartbeat"}, {}, [], [1, [], "spread", "XBT/USD"], [1, {}, "book-10", "XBT/USD"], None, "x", 1]
+)
+def test_frames_that_are_not_trades(frame):
+    assert records(frame, RECEIVED) == []
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ["1", [FILL], "trade", "XBT/USD"],
+        [1, None, "trade", "XBT/USD"],
+        [1, [FILL], "trade", None],
+        [1, [FILL[:5]], "trade", "XBT/USD"],
+        [1, [[*FILL[:5], 1]], "trade", "XBT/USD"],
+        [1, ["abcdef"], "trade", "XBT/USD"],
+    ],
+)
+def test_a_broken_frame_of_trades_is_no_record(frame):
+    with pytest.raises(ValueError, match=r"a frame of trades|a trade that is not six texts"):
+        records(frame, RECEIVED)
+
+
+def test_the_real_frame_as_a_trade():
+    assert to_trade(records(FRAME, RECEIVED)[0], 42, LIMITS, ()) == TRADE
+
+
+def test_identical_fills_of_one_frame_differ_by_occurrence():
+    ids = {to_trade(record, 0, LIMITS, ()).message_id for record in records(FRAME, RECEIVED)}
+    assert len(ids) == 4
+
+
+def test_a_trade_id_names_the_trade_and_its_milliseconds():
+    numbered = trade(trade_id=99)
+    assert (numbered.trade_id, numbered.source_sequence) == ("KRAKEN-99", 99)
+    assert numbered.message_id[15:18] == "000"
+    assert trade(trade_id=99, timestamp="1617666461.465", occurrence=3).message_id == numbered.message_id
+
+
+@pytest.mark.parametrize(("order_type", "conditions"), [("l", ("limit",)), ("m", ("market",)), ("x", ()), ("", ())])
+def test_an_order_type_is_a_condition(order_type, conditions):
+    assert trade(order_type=order_type).trade_conditions == conditions
+
+
+@pytest.mark.parametrize(
+    ("pair", "symbol", "currency"),
+    [
+        ("XBT/USD", "BTCUSD", "USD"),
+        ("BTC/USD", "BTCUSD", "USD"),
+        ("ALGO/XBT", "ALGOBTC", "BTC"),
+        ("XDG/XBT", "DOGEBTC", "BTC"),
+        ("XBT/XDG", "BTCDOGE", "DOGE"),
+        ("1INCH/EUR", "1INCHEUR", "EUR"),
+        ("XBTX/USD", "XBTXUSD", "USD"),
+    ],
+)
+def test_assets_have_the_names_of_other_exchanges(pair, symbol, currency):
+    assert split_pair(pair) == (symbol, currency)
+
+
+@pytest.mark.parametrize("pair", ["XBTUSD", "/", "XBT/", "/USD", "XBT/USD/EUR", "xbt/usd", "XBT/USD\n", "XBT /USD", "X\u00c4T/USD"])
+def test_a_pair_that_cannot_be_read(pair):
+    with pytest.raises(Rejected, match="symbol_unreadable"):
+        split_pair(pair)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1617666461.465618", 1617666461465618),
+        ("1617666461.4", 1617666461400000),
+        ("1617666461.000001", 1617666461000001),
+        ("1617666461", 1617666461000000),
+        ("0001617666461.5", 1617666461500000),
+    ],
+)
+def test_a_time_is_read_digit_by_digit(text, expected):
+    assert microseconds(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "1617666461.",
+        ".5",
+        "1617666461.4656180",
+        "-1.5",
+        "+1.5",
+        "1e9",
+        "1617666461,5",
+        "1617666461.5\n",
+        "soon",
+        "9" * 5000,
+        "\u0661.5",
+    ],
+)
+def test_a_time_that_cannot_be_read(text):
+    with pytest.raises(Rejected, match="timestamp_unreadable"):
+        microseconds(text)
