@@ -1,0 +1,121 @@
+"""`tradelake query`: questions to the lake, in SQL, answered by DuckDB."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+import duckdb
+
+import sql
+from conf.settings import Settings
+from tradelake.console import Failure, output
+from tradelake.home import Home
+from tradelake.lake import connect, lake_failures
+from tradelake.results import batches, print_rows, write_csv, write_json
+from tradelake.statement import ALLOWED, Refused, check
+
+NUMBERS = ("DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UHUGEINT", "UBIGINT", "UINTEGER")
+
+
+@click.command()
+@click.argument("statement", required=False, metavar="[SQL]")
+@click.option("-f", "--file", type=click.File(encoding="utf-8"), help="Read the SQL from a file, or from standard input (-).")
+@click.option("--name", help="Ask one of the questions that are shipped; --list shows them.")
+@click.option("--list", "listed", is_flag=True, help="List the questions that are shipped.")
+@click.option("--json", "form", flag_value="json", help="One array of objects.")
+@click.option("--csv", "form", flag_value="csv", help="RFC 4180, with a header line.")
+@click.pass_obj
+def query(home: Home, statement: str | None, file: Any, name: str | None, listed: bool, form: str | None) -> None:
+    """Ask the lake a question in SQL (DuckDB's dialect).
+
+    \b
+    Tables: bronze_binance_trades, bronze_kraken_trades, silver_binance_trades,
+            silver_kraken_trades, silver_dlq_trades, gold_crypto_trades
+    tradelake query "SELECT exchange, count(*) FROM gold_crypto_trades GROUP BY exchange"
+    tradelake query --name last_trades
+
+    Every query reads the newest snapshots. Exactly one SELECT, or EXPLAIN of one; nothing can be written, and no local file or other
+    address can be read. Exact in every form: in JSON decimals are strings, timestamps ISO 8601 (UTC, microseconds), bytes hexadecimal
+    strings, lists arrays; in CSV NULL is an empty field.
+    """
+    if sum(map(bool, (statement, file, name, listed))) != 1:
+        raise click.UsageError("give one of: the SQL, --file, --name, --list")
+    if listed:
+        print_rows(("name", "question"), (False, False), iter(questions().items()), output)
+        return
+    text = file.read() if file else shipped(name) if name else str(statement)
+    run(home, text, form)
+
+
+def run(home: Home, text: str, form: str | None) -> None:
+    """Check a statement, run it, and print its rows as `form` says: json, csv or, by default, a table."""
+    check_statement(text)
+    settings = home.settings()
+    with connect(settings, spill_folder(home)) as connection:
+        try:
+            cursor = execute(connection, text, settings)
+            columns = [column[0] for column in cursor.description]
+            numeric = [str(column[1]).split("(")[0] in NUMBERS for column in cursor.description]
+            write(columns, numeric, cursor, form)
+        except duckdb.Error as error:
+            raise Failure(message(error)) from error
+
+
+def check_statement(text: str) -> None:
+    """Return if the statement may run; wrong usage otherwise."""
+    try:
+        check(text)
+    except Refused as refused:
+        raise click.UsageError(f"{refused}; allowed is {ALLOWED}") from refused
+    except duckdb.Error as error:
+        raise Failure(message(error)) from error
+
+
+def execute(connection: duckdb.DuckDBPyConnection, text: str, settings: Settings) -> Any:
+    try:
+        return connection.execute(text)
+    except (duckdb.IOException, duckdb.HTTPException):
+        with lake_failures(settings.environment):
+            raise
+
+
+def write(columns: Sequence[str], numeric: Sequence[bool], cursor: Any, form: str | None) -> None:
+    rows = batches(cursor)
+    if form == "json":
+        write_json(columns, rows, sys.stdout)
+    elif form == "csv":
+        write_csv(columns, rows, sys.stdout)
+    elif columns[0] == "explain_key":
+        for row in rows:
+            click.echo(row[1])
+    else:
+        print_rows(columns, numeric, rows, output)
+
+
+def spill_folder(home: Home) -> Path:
+    """Where a query may put what memory does not hold: inside the state folder, if there is one."""
+    return home.path if home.path.is_dir() else Path(tempfile.gettempdir())
+
+
+def message(error: duckdb.Error) -> str:
+    """DuckDB's message without its stack trace and without empty lines."""
+    return "\n".join(line for line in str(error).split("Stack Trace")[0].splitlines() if line.strip())
+
+
+def questions() -> dict[str, str]:
+    """The shipped queries: name -> the question, which is the first line of its file."""
+    found = sorted(file.name for file in files(sql).joinpath("queries").iterdir() if file.name.endswith(".sql"))
+    names = [name.removesuffix(".sql") for name in found]
+    return {name: shipped(name).splitlines()[0].removeprefix("--").strip() for name in names}
+
+
+def shipped(name: str) -> str:
+    """The SQL of a shipped query."""
+    file = files(sql).joinpath("queries", f"{name}.sql")
+    if not name.replace("_", "").isalnum() or not file.is_file():
+        raise click.BadParameter(f"no query is called {name}; `tradelake query --list` shows them", param_hint="--name")
+    return file.read_text(encoding="utf-8")
