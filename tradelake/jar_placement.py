@@ -73,9 +73,11 @@ def complete(folder: Path) -> bool:
 
 
 def link_flink_lib(jars: Jars, home: Path) -> None:
-    """PyFlink's `lib/` gets the connectors, and the wheel's own Python jar, which it keeps in `opt/`."""
+    """PyFlink's `lib/` gets the connectors, and the wheel's own Python jar, which it keeps in `opt/`; `opt/` what the wheel left out."""
     for jar in [*jars.files("flink-lib"), *(home / "opt").glob("flink-python-*.jar")]:
         link(jar, home / "lib" / jar.name)
+    for jar in jars.files("flink-opt"):
+        link(jar, home / "opt" / jar.name)
 
 
 def link(source: Path, target: Path) -> None:
@@ -113,6 +115,11 @@ def misplaced(jars: Jars) -> list[str]:
     """What `place_all` has yet to do, in words; empty when all stands in its place."""
     home = flink_home()
     wrong = [] if complete(registry_folder(jars)) else ["the schema registry is not unpacked, or damaged"]
-    libraries = [home / "lib" / jar.name for jar in jars.files("flink-lib")]
-    wrong += [f"{jar.name} is not in PyFlink's lib folder" for jar in libraries if not jar.exists()]
+    places = {"lib": jars.files("flink-lib"), "opt": jars.files("flink-opt")}
+    wrong += [
+        f"{jar.name} is not in PyFlink's {place}/"
+        for place, found in places.items()
+        for jar in found
+        if not (home / place / jar.name).exists()
+    ]
     return wrong

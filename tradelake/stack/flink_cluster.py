@@ -31,9 +31,9 @@ def conf_dir(site: Site) -> Path:
 
 
 def java_options() -> str:
-    """The module openings that the wheel's own configuration names."""
+    """The module openings that the wheel's own configuration names, without those of a compiler that a JRE does not have."""
     shipped = yaml.safe_load((flink_home() / "conf" / "config.yaml").read_text(encoding="utf-8"))
-    return str(shipped["env"]["java"]["opts"]["all"])
+    return " ".join(option for option in shipped["env"]["java"]["opts"]["all"].split() if "jdk.compiler" not in option)
 
 
 def configuration(site: Site) -> str:

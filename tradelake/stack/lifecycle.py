@@ -162,7 +162,7 @@ def write_environment(site: Site) -> None:
             "path_style_access": True,
             "credentials_file": str(credentials_file(site.home)),
         },
-        "flink": {"rest": site.ports.url("flink"), "state": str(site.home / "flink" / "state")},
+        "flink": {"rest": site.ports.url("flink"), "state": (site.home / "flink" / "state").as_uri()},
     }
     (site.home / "environment.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
