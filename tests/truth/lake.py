@@ -59,11 +59,11 @@ class Lake:
     def counts(self, names: Iterable[str] = TABLES) -> dict[str, int]:
         return {name: self.count(name) for name in names}
 
-    def rows(self, name: str, columns: Iterable[str] = ("*",), where: BooleanExpression | None = None) -> pa.Table:
+    def rows(self, name: str, columns: Iterable[str] = ("*",), where: BooleanExpression | str | None = None) -> pa.Table:
         """The rows themselves."""
         return self.table(name).scan(row_filter=where or AlwaysTrue(), selected_fields=tuple(columns)).to_arrow()
 
-    def files(self, name: str, where: BooleanExpression | None = None) -> list[str]:
+    def files(self, name: str, where: BooleanExpression | str | None = None) -> list[str]:
         """The data files that a scan opens."""
         return [task.file.file_path for task in self.table(name).scan(row_filter=where or AlwaysTrue()).plan_files()]
 

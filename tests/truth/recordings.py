@@ -3,11 +3,13 @@
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from tests.truth.trades import Raw, epoch_microseconds
 
@@ -22,13 +24,24 @@ class Recordings:
     kraken: tuple[Path, ...]
     counts: dict[str, int]
 
+    @classmethod
+    def sample(cls, folder: Path) -> "Recordings":
+        """The trades that ship with the project: the fields of the Avro records, as columns of Parquet files."""
+        return cls((folder / "binance.parquet",), (folder / "kraken.parquet",), {"binance": 8_000, "kraken": 38})
+
     def files(self, exchange: str) -> tuple[Path, ...]:
         return self.binance if exchange == "binance" else self.kraken
 
     def trades(self, exchange: str) -> list[Raw]:
         """All raw trades of one exchange, in the order of the files."""
         read = binance if exchange == "binance" else kraken
-        return [raw for file in self.files(exchange) for line in _lines(file) for raw in read(line)]
+        return [raw for file in self.files(exchange) for raw in (_columns(file) if _is_sample(file) else _frames(file, read))]
+
+    def commands(self) -> list[list[str]]:
+        """What `tradelake produce` is told, one after the other, to send them all."""
+        if _is_sample(self.binance[0]):
+            return [["sample"]]
+        return [[exchange, *map(str, self.files(exchange))] for exchange in self.counts]
 
     @property
     def total(self) -> int:
@@ -68,7 +81,17 @@ def kraken(line: dict[str, Any]) -> Iterator[Raw]:
         before[values] += 1
 
 
-def _lines(file: Path) -> list[dict[str, Any]]:
+def _is_sample(file: Path) -> bool:
+    return file.suffix == ".parquet"
+
+
+def _columns(file: Path) -> list[Raw]:
+    raws: list[Raw] = pq.read_table(file).to_pylist()
+    return raws
+
+
+def _frames(file: Path, read: Callable[[dict[str, Any]], Iterator[Raw]]) -> Iterator[Raw]:
     content = file.read_bytes()
     text = (gzip.decompress(content) if file.suffix == ".gz" else content).decode("utf-8")
-    return [json.loads(line, parse_float=Decimal) for line in text.splitlines()]
+    for line in text.splitlines():
+        yield from read(json.loads(line, parse_float=Decimal))

@@ -10,6 +10,7 @@ from tests.truth.recordings import Recordings
 from tests.truth.trades import trade
 
 TRUTH = Path(__file__).parents[2] / "truth"
+SAMPLE = Path(__file__).parents[3] / "tradelake" / "produce" / "sample"
 OURS = {"udfs", "tradelake", "flink_jobs", "sql", "conf"}
 
 
@@ -48,8 +49,10 @@ def test_no_float_is_made() -> None:
     assert "float" not in calls
 
 
-def test_recordings_have_their_exact_counts_and_no_trade_twice(recordings: Recordings) -> None:
-    read = {exchange: recordings.trades(exchange) for exchange in recordings.counts}
-    assert {exchange: len(trades) for exchange, trades in read.items()} == recordings.counts
+@pytest.mark.parametrize("shipped", [False, True], ids=["recordings", "sample"])
+def test_recordings_have_their_exact_counts_and_no_trade_twice(recordings: Recordings, shipped: bool) -> None:
+    chosen = Recordings.sample(SAMPLE) if shipped else recordings
+    read = {exchange: chosen.trades(exchange) for exchange in chosen.counts}
+    assert {exchange: len(trades) for exchange, trades in read.items()} == chosen.counts
     ids = {trade(exchange, raw, ("USDT", "USDC"))["message_id"] for exchange, trades in read.items() for raw in trades}
-    assert len(ids) == recordings.total
+    assert len(ids) == chosen.total

@@ -1,0 +1,140 @@
+"""What is no trade: every reason of the contract, by examples that go through Kafka and the real jobs."""
+
+from typing import Any
+
+import pytest
+
+from conf.settings import load
+from tests.e2e.stack import Coordinate, Stack
+from tests.truth.lake import BRONZE, DLQ, SILVER
+from tradelake.produce.bad import Example, bad_messages, key
+from udfs.rejected import ERROR_TYPES
+
+EXCHANGES = ("binance", "kraken")
+CONTRACT = {
+    "null_value": "decode",
+    "bad_magic_byte": "decode",
+    "truncated": "decode",
+    "avro_decode_failed": "decode",
+    "trailing_bytes": "decode",
+    "unknown_schema_id": "schema",
+    "incompatible_schema": "schema",
+    "price_not_a_number": "price",
+    "price_not_positive": "price",
+    "price_out_of_range": "price",
+    "quantity_not_a_number": "quantity",
+    "quantity_not_positive": "quantity",
+    "quantity_out_of_range": "quantity",
+    "timestamp_unreadable": "timestamp",
+    "timestamp_in_future": "timestamp",
+    "timestamp_too_old": "timestamp",
+    "symbol_missing": "symbol",
+    "symbol_unreadable": "symbol",
+    "side_unknown": "side",
+}
+"""The contract's table of reasons, written off by hand."""
+ONLY_OF_KRAKEN = {"side_unknown"}
+
+Sent = dict[Coordinate, tuple[str, Example]]
+
+
+@pytest.fixture(scope="module")
+def sent(stack: Stack) -> dict[str, Sent]:
+    """All examples of both exchanges, by where they stand in Kafka; returned once they are rejected."""
+    rejected_before, silver_before = stack.lake.count(DLQ), stack.lake.counts(SILVER.values())
+    settings = load(stack.pipeline_file, stack.home / "environment.yaml")
+    found: dict[str, Sent] = {}
+    for exchange in EXCHANGES:
+        examples = [(reason, example) for reason, some in bad_messages(settings, exchange).items() for example in some]
+        coordinates = stack.send(exchange, [(key(exchange), example.value) for _, example in examples])
+        found[exchange] = dict(zip(coordinates, examples, strict=True))
+    stack.arrive()
+    assert stack.lake.count(DLQ) == rejected_before + sum(map(len, found.values()))
+    assert stack.lake.counts(SILVER.values()) == silver_before
+    return found
+
+
+@pytest.fixture(scope="module")
+def rejected(stack: Stack, sent: dict[str, Sent]) -> dict[Coordinate, dict[str, Any]]:
+    rows = stack.lake.rows(DLQ).to_pylist()
+    return {Coordinate(row["kafka_topic"], row["kafka_partition"], row["kafka_offset"]): row for row in rows}
+
+
+def test_the_reasons_in_the_code_are_the_contracts() -> None:
+    assert ERROR_TYPES == CONTRACT
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_no_reason_in_the_code_is_without_an_example(sent: dict[str, Sent], exchange: str) -> None:
+    assert {reason for reason, _ in sent[exchange].values()} == set(ERROR_TYPES) - (set() if exchange == "kraken" else ONLY_OF_KRAKEN)
+
+
+@pytest.mark.parametrize("reason", CONTRACT)
+def test_every_example_is_rejected_with_exactly_its_type_and_reason(
+    stack: Stack, sent: dict[str, Sent], rejected: dict[Coordinate, dict[str, Any]], reason: str
+) -> None:
+    columns = ("error_type", "error_reason", "raw_record", "bronze_source", "schema_id")
+    wanted, found = {}, {}
+    for exchange in EXCHANGES:
+        for at, (named, example) in sent[exchange].items():
+            if named == reason:
+                row = rejected[at]
+                wanted[example.description] = (CONTRACT[reason], reason, example.value, BRONZE[exchange], schema_id(example.value))
+                found[example.description] = tuple(row[column] for column in columns)
+                assert row["dlq_date"] == row["error_timestamp"].date()
+    assert found == wanted
+
+
+def schema_id(value: bytes | None) -> int | None:
+    """The id in the header, as a signed INT; None where there is no readable header."""
+    readable = value is not None and len(value) >= 5 and value[0] == 0
+    return int.from_bytes(value[1:5], "big", signed=True) if value is not None and readable else None
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_a_tombstone_is_kept_as_a_row_of_bronze(stack: Stack, sent: dict[str, Sent], exchange: str) -> None:
+    rows = stack.lake.rows(BRONZE[exchange], ("raw_bytes", "message_key", "topic", "partition", "offset")).to_pylist()
+    without_value = {
+        Coordinate(row["topic"], row["partition"], row["offset"]): row["message_key"] for row in rows if row["raw_bytes"] is None
+    }
+    assert without_value == {at: key(exchange) for at, (_, example) in sent[exchange].items() if example.value is None}
+
+
+def test_bronze_is_silver_and_rejected_by_kafka_coordinates(stack: Stack, sent: dict[str, Sent]) -> None:
+    assert stack.discrepancies() == []
+
+
+def test_messages_with_key_headers_and_neither_are_kept_as_they_came(pipeline: Stack) -> None:
+    value = b"\x01 no trade"
+    (bare,) = pipeline.send("binance", [(None, value)])
+    (full,) = pipeline.send("binance", [(b"\xff\x00", value)], headers=[("trace", b"\x00\xff"), ("empty", None)])
+    pipeline.arrive()
+    rows = pipeline.lake.rows(BRONZE["binance"], ("raw_bytes", "message_key", "headers", "topic", "partition", "offset")).to_pylist()
+    found = {Coordinate(r["topic"], r["partition"], r["offset"]): (r["raw_bytes"], r["message_key"], dict(r["headers"])) for r in rows}
+    assert found[bare] == (value, None, {})
+    assert found[full] == (value, b"\xff\x00", {"trace": b"\x00\xff", "empty": None})
+
+
+def test_the_judges_counters_say_how_many_were_rejected_for_which_reason(pipeline: Stack, sent: dict[str, Sent]) -> None:
+    rows = pipeline.lake.rows(DLQ, ("error_reason", "bronze_source")).to_pylist()
+    in_the_table = {
+        (exchange, reason): sum(row["error_reason"] == reason and row["bronze_source"] == BRONZE[exchange] for row in rows)
+        for exchange in EXCHANGES
+        for reason in CONTRACT
+    }
+    pipeline.wait(
+        "the counters equal the table",
+        lambda: {key: rejected_counter(pipeline, *key) for key in in_the_table} == in_the_table,
+    )
+
+
+def rejected_counter(stack: Stack, exchange: str, reason: str) -> int:
+    """What the running judge has counted, by Flink's REST API; 0 for a reason that it has not met."""
+    job = stack.jobs()[f"silver-{exchange}"]["jid"]
+    total = 0
+    for vertex in stack.rest(f"/jobs/{job}")["vertices"]:
+        path = f"/jobs/{job}/vertices/{vertex['id']}/subtasks/metrics"
+        names = [metric["id"] for metric in stack.rest(path) if metric["id"].endswith(f"reason.{reason}.rejected")]
+        if names:
+            total += sum(int(metric["sum"]) for metric in stack.rest(f"{path}?get={','.join(names)}"))
+    return total
