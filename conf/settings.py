@@ -39,6 +39,12 @@ def flink_duration(value: timedelta) -> str:
     return f"{milliseconds(value)} ms"
 
 
+def sql_interval(value: timedelta) -> str:
+    """The duration as an SQL interval DAY TO SECOND: `"0 00:05:00"`."""
+    minutes, seconds = divmod(value.seconds, 60)
+    return f"{value.days} {minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+
+
 def milliseconds(value: timedelta) -> int:
     return value // timedelta(milliseconds=1)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pyflink.table import StatementSet
 
 import sql
-from conf.settings import flink_duration
+from conf.settings import flink_duration, sql_interval
 from flink_jobs.job import Run, finish, parser, sink_options, source_options, start
 
 TABLE = "gold_crypto_trades"
@@ -27,7 +27,7 @@ def build(run: Run) -> StatementSet:
             catalog=environment.catalog.name,
             properties=sql.options({k: v for k, v in environment.catalog_properties().items() if k != "type"}),
             source_options=sql.options(source_options(gold.monitor_interval)),
-            watermark_seconds=int(gold.watermark.total_seconds()),
+            watermark=sql_interval(gold.watermark),
         )
         run.tables.execute_sql(source)
     statements = run.tables.create_statement_set()

@@ -10,10 +10,10 @@ from pyflink.common import Row, Types
 from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction
+
 from udfs.batch import BatchDecoder
 from udfs.exchange import Exchange, exchange
 from udfs.judge import Judge
-
 from udfs.rejected import Rejected
 from udfs.rules import Limits
 from udfs.schemas import SchemaCache, connect

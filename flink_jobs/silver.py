@@ -33,7 +33,7 @@ def build(run: Run) -> StatementSet:
         dlq_options=sql.options(sink_options(run, DLQ, expire=run.exchange == next(iter(run.settings.pipeline.exchanges)))),
     )
     tables, rules = run.tables, _rules(run)
-    tables.create_temporary_function("decode", udf(Decode(rules), result_type=BATCH_TYPE, func_type="pandas"))
+    tables.create_temporary_function("decode_trade", udf(Decode(rules), result_type=BATCH_TYPE, func_type="pandas"))
     tables.create_temporary_view("decoded", _once(run, tables.sql_query(decode)))
     judged = tables.to_data_stream(tables.sql_query(doubtful)).process(Decide(rules), JUDGED).name("judge").uid("judge")
     tables.create_temporary_view("judged", tables.from_data_stream(judged))

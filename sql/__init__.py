@@ -9,7 +9,7 @@ from importlib.resources import files
 from string import Template
 
 
-def text(name: str, **parameters: str | int) -> str:
+def text(name: str, /, **parameters: str | int) -> str:
     """`sql/<name>.sql` with its parameters filled in.
 
     Raises:
@@ -18,7 +18,7 @@ def text(name: str, **parameters: str | int) -> str:
     return Template(files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")).substitute(parameters)
 
 
-def statements(name: str, **parameters: str | int) -> list[str]:
+def statements(name: str, /, **parameters: str | int) -> list[str]:
     """The statements of `sql/<name>.sql`, one by one, without their comments and semicolons."""
     without_comments = re.sub(r"^\s*--.*$", "", text(name, **parameters), flags=re.MULTILINE)
     return [s.strip() for s in re.split(r";\s*(?:\n|$)", without_comments) if s.strip()]

@@ -17,7 +17,7 @@ CREATE TEMPORARY TABLE default_catalog.default_database.silver_${exchange} (
     platform_sequence BIGINT,
     vendor_data STRING,
     event_time AS TO_TIMESTAMP_LTZ(`timestamp` / 1000, 3),
-    WATERMARK FOR event_time AS event_time - INTERVAL '${watermark_seconds}' SECOND
+    WATERMARK FOR event_time AS event_time - INTERVAL '${watermark}' DAY TO SECOND
 ) WITH (
     'connector' = 'iceberg',
     'catalog-table' = '${table}',

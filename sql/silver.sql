@@ -1,5 +1,5 @@
 -- Bronze to silver and to the dead-letter table.
--- `decode` gives the trade of a message, or NULL for every message that it is not certain of; `judge` decides those.
+-- `decode_trade` gives the trade of a message, or NULL for every message that it is not certain of; `judge` decides those.
 
 -- decoded
 SELECT
@@ -9,7 +9,7 @@ SELECT
     `offset`,
     kafka_timestamp,
     ingestion_timestamp AS bronze_ingestion_timestamp,
-    decode(raw_bytes) AS trade
+    decode_trade(raw_bytes) AS trade
 FROM ${bronze} /*+ OPTIONS(${source_options}) */;
 
 -- doubtful: what crosses into the judge; timestamps as text, which keeps every microsecond

@@ -67,8 +67,13 @@ def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> 
     Raises:
         Failure: a job was refused or failed; the others are submitted all the same.
     """
+    failures = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        failures = [failure for failure in pool.map(lambda name: _submit(home, name, fresh_state), names) if failure]
+        for submission in [pool.submit(_submit, home, name, fresh_state) for name in names]:
+            try:
+                submission.result()
+            except Failure as failure:
+                failures.append(str(failure))
     if failures:
         raise Failure("\n".join(failures))
 
@@ -98,8 +103,8 @@ def resume(home: Home, names: Iterable[str]) -> None:
     submit_jobs(home, [name for name in names if name not in running])
 
 
-def _submit(home: Home, name: str, fresh_state: bool) -> str | None:
-    """Submit one job and wait until its tasks run; what went wrong, or None."""
+def _submit(home: Home, name: str, fresh_state: bool) -> None:
+    """Submit one job and wait until its tasks run."""
     layer, _, exchange = name.partition("-")
     state = None if fresh_state else savepoints.newest(home.environment().flink.state, name)
     command = [
@@ -110,8 +115,8 @@ def _submit(home: Home, name: str, fresh_state: bool) -> str | None:
     with step(f"{name}{' from ' + Path(state).name if state else ''}"):
         ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)
         if ran.returncode:
-            return f"{name}: {_reason(ran.stdout + ran.stderr)}"
-        return _wait_until_running(_rest(home), name)
+            raise Failure(f"{name}: {_reason(ran.stdout + ran.stderr)}")
+        _wait_until_running(_rest(home), name)
 
 
 def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
@@ -144,16 +149,16 @@ def _reason(printed: str) -> str:
     return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")
 
 
-def _wait_until_running(rest: FlinkRest, name: str) -> str | None:
+def _wait_until_running(rest: FlinkRest, name: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         job = rest.alive(name)
         if job is None:
-            return f"{name}: ended right after its submission; `tradelake logs jobmanager` says why"
+            raise Failure(f"{name}: ended right after its submission; `tradelake logs jobmanager` says why")
         if job.running:
-            return None
+            return
         time.sleep(0.3)
-    return f"{name}: submitted, but not all of its tasks run after {PATIENCE} s; {rest.url} shows what it waits for (free slots?)"
+    raise Failure(f"{name}: submitted, but not all of its tasks run after {PATIENCE} s; {rest.url} shows what it waits for (free slots?)")
 
 
 def _savepoint(rest: FlinkRest, job: FlinkJob, trigger: str) -> str:

@@ -118,8 +118,9 @@ def compare_columns(wanted: dict[str, str], has: dict[str, str]) -> tuple[list[s
 
 
 def _columns(flink: Any, path: str) -> dict[str, str]:
+    """Name -> type. Iceberg's maps never have NULL keys, Flink's may: no difference to a row that is written."""
     with flink.execute_sql(f"DESCRIBE {path}").collect() as rows:
-        return {row[0]: row[1] for row in rows}
+        return {row[0]: row[1].replace(" NOT NULL", "") for row in rows}
 
 
 def _definition(flink: Any, path: str) -> tuple[list[str], dict[str, str]]:
@@ -128,4 +129,5 @@ def _definition(flink: Any, path: str) -> tuple[list[str], dict[str, str]]:
     from pyflink.java_gateway import get_gateway
 
     table = flink._j_tenv.getCatalog(catalog).get().getTable(get_gateway().jvm.org.apache.flink.table.catalog.ObjectPath(database, name))
-    return list(table.getPartitionKeys()), dict(table.getOptions())
+    # Iceberg does not say a table's format version among its properties.
+    return list(table.getPartitionKeys()), {key: value for key, value in table.getOptions().items() if key != "format-version"}

@@ -1,35 +1,29 @@
 """Bringing a stack up, and taking it down."""
 
-import fcntl
+import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
-import psutil
 import yaml
 
-from tradelake.console import Failure, screen
+from tradelake.console import Failure, screen, step
+from tradelake.home import Home
 from tradelake.jar_placement import misplaced
-from tradelake.jars import verified_jars
-from tradelake.stack import flink_cluster
+from tradelake.jars import Jars, cache_folder, load_lock, verified_jars
+from tradelake.stack import flink_cluster, registry
 from tradelake.stack.catalog import WAREHOUSE
+from tradelake.stack.checks import alone, check_resources, writing
 from tradelake.stack.credentials import REGION, credentials_file
 from tradelake.stack.part import Part, Site
 from tradelake.stack.parts import STOP_ORDER, parts
 from tradelake.stack.ports import DEFAULT_BASE, Ports, check_free, read_ports, write_ports
 from tradelake.stack.processes import sweep
-from tradelake.stack.registry import API
+from tradelake.stack.starting import Start
 from tradelake.stack.supervision import Supervisor
 
-MEMORY_NEEDED = 3 * 1024**3
-DISK_NEEDED = 2 * 1024**3
-PATIENCE = 180.0
-"""Seconds that a part may take to become ready."""
-DYING = {"BACKOFF", "EXITED", "FATAL"}
+TO_RESUME = "jobs-to-resume.json"
 
 
 def up(home: Path, base: int | None) -> bool:
@@ -38,123 +32,64 @@ def up(home: Path, base: int | None) -> bool:
     Raises:
         Failure: it cannot be brought up; all that was started for it is stopped again.
     """
-    with writable(home), lock(home):
-        remembered = read_ports(home)
-        supervisor = Supervisor(home)
-        if supervisor.running() and remembered:
-            return resume_parts(home, supervisor, remembered, base)
-        start_fresh(home, supervisor, Ports(base) if base else remembered or Ports(DEFAULT_BASE))
-        return True
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        with alone(home):
+            supervisor, remembered = Supervisor(home), read_ports(home)
+            if supervisor.running() and remembered:
+                return complete(supervisor, remembered, base)
+            start_anew(supervisor, Ports(base) if base else remembered or Ports(DEFAULT_BASE))
+            return True
 
 
-def resume_parts(home: Path, supervisor: Supervisor, remembered: Ports, base: int | None) -> bool:
-    """A supervisor runs: wait for what it runs, and start what somebody stopped."""
-    if base and base != remembered.base:
-        raise Failure(f"the stack of {home} is up, at port base {remembered.base}; `tradelake down` it before you move it to {base}")
-    site = Site(home, remembered, verified_jars())
-    every = parts(site)
+def complete(supervisor: Supervisor, ports: Ports, base: int | None) -> bool:
+    """A supervisor runs: start what somebody stopped, wait for what it has started again; False when nothing was to be done."""
+    if base and base != ports.base:
+        raise Failure(f"the stack of {supervisor.home} is up, at port base {ports.base}; `tradelake down` it before you move it to {base}")
+    every = parts(Site(supervisor.home, ports, Jars(load_lock(), cache_folder())))
     states = supervisor.states()
     if all(states.get(part.name, {}).get("statename") == "RUNNING" and part.ready() for part in every):
         return False
-    start_parts(supervisor, every)
+    Start(supervisor, every).run()
     return True
 
 
-def start_fresh(home: Path, supervisor: Supervisor, ports: Ports) -> None:
+def start_anew(supervisor: Supervisor, ports: Ports) -> None:
+    home = supervisor.home
     if swept := sweep(home):
-        screen.print(f"  [yellow]![/] ended {swept} processes that an earlier run had left")
+        screen.print(f"  [yellow]![/] ended {swept} processes of an earlier run")
     check_resources(home)
     jars = verified_jars()
     if wrong := misplaced(jars):
         raise Failure(f"{wrong[0]}; run `tradelake jars`")
     check_free(ports)
-    write_ports(home, ports)
-    site = Site(home, ports, jars)
     try:
-        site.folder("logs")
-        flink_cluster.configure(site)
-        write_environment(site)
+        write_ports(home, ports)
+        site = Site(home, ports, jars)
         every = parts(site)
-        with ThreadPoolExecutor() as threads:
-            commands = dict(zip(every, threads.map(lambda part: part.prepare(), every), strict=True))
+        with step("configuration"):
+            commands = prepare(site, every)
         supervisor.launch(commands)
-        start_parts(supervisor, every)
+        Start(supervisor, every).run()
     except BaseException:
-        stop_everything(home, supervisor)
+        stop_processes(supervisor)
         raise
 
 
-def check_resources(home: Path) -> None:
-    """Raises:
-    Failure: too little memory or disk.
-    """
-    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(home).free
-    if memory < MEMORY_NEEDED:
-        raise Failure(f"{memory / 1e9:.1f} GB of memory are free and the stack needs {MEMORY_NEEDED / 1e9:.1f}; close what uses it")
-    if disk < DISK_NEEDED:
-        raise Failure(
-            f"{disk / 1e9:.1f} GB of disk are free at {home} and the stack needs {DISK_NEEDED / 1e9:.1f}; make room, or set TRADELAKE_HOME"
-        )
-
-
-def start_parts(supervisor: Supervisor, every: list[Part]) -> None:
-    """Start each part as soon as those that it needs are ready, and wait until all are."""
-    ready = {part.name: Event() for part in every}
-    abandoned = Event()
-    started = time.monotonic()
-
-    def run(part: Part) -> None:
-        try:
-            for need in part.needs:
-                wait_until(ready[need].is_set, abandoned, lambda: None, f"{part.name} waits for {need} in vain")
-            supervisor.start(part.name)
-            wait_until(part.ready, abandoned, lambda: check_alive(supervisor, part), f"{part.name} is not ready after {PATIENCE:.0f} s")
-            ready[part.name].set()
-            screen.print(f"  [green]✓[/] {part.name} {part.address} [dim]({time.monotonic() - started:.1f} s)[/]")
-        except BaseException:
-            abandoned.set()
-            raise
-
-    with screen.status("starting the parts"), ThreadPoolExecutor(len(every)) as threads:
-        errors = [future.exception() for future in [threads.submit(run, part) for part in every]]
-    for error in sorted(filter(None, errors), key=lambda e: isinstance(e, Abandoned)):
-        raise error
-
-
-class Abandoned(Exception):
-    """Another part failed."""
-
-
-def wait_until(true: Callable[[], bool], abandoned: Event, check: Callable[[], None], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        check()
-        if abandoned.wait(0.25):
-            raise Abandoned
-        if time.monotonic() > deadline:
-            raise Failure(f"{otherwise}; `tradelake logs` shows why")
-
-
-def check_alive(supervisor: Supervisor, part: Part) -> None:
-    state = supervisor.states().get(part.name, {})
-    if state.get("statename") in DYING:
-        raise Failure(f"{part.name} does not stay up: {last_words(supervisor.home / 'logs' / f'{part.name}.log')}")
-
-
-def last_words(log: Path) -> str:
-    """The last line of a log that says something, shortened."""
-    lines = (
-        [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()] if log.exists() else []
-    )
-    telling = [line for line in lines if not line.startswith("at ")]
-    return (telling[-1][:300] if telling else "it printed nothing") + f" (see {log})"
+def prepare(site: Site, every: list[Part]) -> dict[Part, list[str]]:
+    """Write all configuration; the command of each part."""
+    site.folder("logs")
+    flink_cluster.configure(site)
+    write_environment(site)
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(every, threads.map(lambda part: part.prepare(), every), strict=True))
 
 
 def write_environment(site: Site) -> None:
     """`environment.yaml`: where the pipeline finds this stack."""
     content = {
         "kafka": {"bootstrap_servers": site.ports.address("kafka")},
-        "registry": {"url": site.ports.url("registry") + API},
+        "registry": {"url": site.ports.url("registry") + registry.API},
         "catalog": {"name": "iceberg", "uri": site.ports.url("catalog"), "warehouse": WAREHOUSE},
         "s3": {
             "endpoint": site.ports.url("s3"),
@@ -162,18 +97,50 @@ def write_environment(site: Site) -> None:
             "path_style_access": True,
             "credentials_file": str(credentials_file(site.home)),
         },
-        "flink": {"rest": site.ports.url("flink"), "state": (site.home / "flink" / "state").as_uri()},
+        "flink": {"rest": site.ports.url("flink"), "state": str(site.home / "flink" / "state")},
     }
     (site.home / "environment.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def down(home: Path) -> None:
-    """Stop every part, those that use others first, and leave no process of this home."""
-    with lock(home):
-        stop_everything(home, Supervisor(home))
+def resume_jobs(home: Home, path: Path) -> list[str]:
+    """Submit again, from their savepoints, the jobs that `down` stopped; their names."""
+    file = path / TO_RESUME
+    if not file.exists():
+        return []
+    from tradelake import jobs
+
+    names: list[str] = json.loads(file.read_text(encoding="utf-8"))
+    jobs.resume(home, names)
+    file.unlink()
+    return names
 
 
-def stop_everything(home: Path, supervisor: Supervisor) -> None:
+def stop_jobs(home: Home, path: Path) -> None:
+    """Stop the pipeline's jobs with savepoints, and remember them; a job that will not stop is named, and left to high availability."""
+    from tradelake import jobs
+    from tradelake.rest import FlinkRest
+
+    try:
+        alive = {job.name for job in FlinkRest(home.environment().flink.rest).jobs() if job.alive}
+        if names := [name for name in home.pipeline().job_names() if name in alive]:
+            # Written before the first is stopped: whatever happens on the way, `up` brings all of them back.
+            (path / TO_RESUME).write_text(json.dumps(names), encoding="utf-8")
+            jobs.stop_all(home)
+    except Failure as failure:
+        screen.print(f"  [yellow]![/] {failure}; the stack goes down all the same", soft_wrap=True)
+
+
+def down(home: Home, path: Path) -> None:
+    """Stop the jobs, then every part, those that use others first, and leave no process of this home."""
+    with writing(path), alone(path):
+        supervisor = Supervisor(path)
+        if supervisor.running():
+            stop_jobs(home, path)
+        with step("parts stopped"):
+            stop_processes(supervisor)
+
+
+def stop_processes(supervisor: Supervisor) -> None:
     if supervisor.running():
         for group in STOP_ORDER:
             with ThreadPoolExecutor() as threads:
@@ -181,27 +148,9 @@ def stop_everything(home: Path, supervisor: Supervisor) -> None:
         supervisor.shutdown()
         while supervisor.running():
             time.sleep(0.1)
-    sweep(home)
+    sweep(supervisor.home)
 
 
-@contextmanager
-def writable(home: Path) -> Iterator[None]:
-    """Turns the refusals of the file system into a line that a person can act on."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise Failure(
-            f"{error.filename or home} cannot be written: {error.strerror}; free it, or set TRADELAKE_HOME to another folder"
-        ) from error
-
-
-@contextmanager
-def lock(home: Path) -> Iterator[None]:
-    """One `up` or `down` of a home at a time."""
-    with (home / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Failure(f"another `tradelake up` or `down` works on {home}; wait for it") from None
-        yield
+def purge(path: Path) -> None:
+    with writing(path), step(f"deleted {path}"):
+        shutil.rmtree(path)

@@ -1,0 +1,49 @@
+# Everything a person runs. `make help` explains it; CI calls `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+# The first that runs and is new enough; a version manager's shim may be there and run nothing.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && command -v $$p && break; done)
+UV := $(shell command -v uv || echo .uv/bin/uv)
+BIN := .venv/bin
+STAMP := .venv/.set-up
+
+.PHONY: help setup demo test unit lint lock clean
+
+help: ## Explain every target
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install everything into this folder: Python packages, a Java runtime, checked jars (about 2 GB, once)
+	@$(BIN)/tradelake jars
+
+demo: setup ## Start the stack, run the five jobs, send sample trades, and watch them arrive in gold
+	@$(BIN)/tradelake demo
+
+test: setup lint ## All tests, on a real stack of their own (about 15 minutes on two cores)
+	@$(BIN)/pytest
+
+unit: $(STAMP) ## The fast tests: no server, some 20 seconds
+	@$(BIN)/pytest tests/unit
+
+lint: $(STAMP) ## Formatting, types, import directions
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+lock: $(UV) ## Pin every dependency anew (requirements.lock)
+	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+
+clean: ## Remove the environment; the stack and its data stay (tradelake down --purge removes those)
+	@rm -rf .venv .uv
+
+.uv/bin/uv:
+	@echo "uv $(UV_VERSION), in a folder of its own"
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed, and none was found. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv .uv || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): pyproject.toml requirements.lock | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --build-constraints build-constraints.txt requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
