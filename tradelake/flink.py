@@ -88,6 +88,7 @@ def initial_statements(settings: Settings) -> str:
         (
             "SET 'execution.runtime-mode' = 'batch';",
             "SET 'sql-client.execution.result-mode' = 'tableau';",
+            "SET 'table.dml-sync' = 'true';",
             statements.text("catalog", name=name, properties=properties),
             f"USE CATALOG `{name}`;",
             statements.text("database", catalog=name, database=settings.pipeline.database),

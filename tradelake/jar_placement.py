@@ -11,7 +11,6 @@ from pathlib import Path
 from tradelake.console import Failure
 from tradelake.jars import Jars
 
-PLUGINS_OF_THE_WHEEL = ("metrics-prometheus",)
 MANIFEST = "manifest.json"
 
 
@@ -26,7 +25,7 @@ def flink_home() -> Path:
 def place_all(jars: Jars) -> None:
     unpack_registry(jars)
     link_flink_lib(jars, flink_home())
-    place_plugins(jars, flink_home())
+    place_plugins(jars)
 
 
 def registry_folder(jars: Jars) -> Path:
@@ -96,19 +95,16 @@ def link(source: Path, target: Path) -> None:
 
 
 def plugins_folder(jars: Jars) -> Path:
-    """Flink loads every plugin that it finds; this folder holds the S3 file system and what we use of the wheel's."""
+    """Flink loads every plugin that it finds; this folder holds the S3 file system, and none of the wheel's reporters."""
     (s3,) = jars.lock.sets["flink-s3-plugin"]
     return jars.cache / "plugins" / f"flink-{s3.parts[2]}-{s3.sha256[:8]}"
 
 
-def place_plugins(jars: Jars, home: Path) -> None:
-    folder = plugins_folder(jars)
-    wanted = {folder / "s3-fs-hadoop": jars.files("flink-s3-plugin")}
-    wanted |= {folder / name: sorted((home / "plugins" / name).glob("*.jar")) for name in PLUGINS_OF_THE_WHEEL}
-    for plugin, files in wanted.items():
-        plugin.mkdir(parents=True, exist_ok=True)
-        for jar in files:
-            link(jar, plugin / jar.name)
+def place_plugins(jars: Jars) -> None:
+    plugin = plugins_folder(jars) / "s3-fs-hadoop"
+    plugin.mkdir(parents=True, exist_ok=True)
+    for jar in jars.files("flink-s3-plugin"):
+        link(jar, plugin / jar.name)
 
 
 def misplaced(jars: Jars) -> list[str]:

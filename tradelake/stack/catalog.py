@@ -7,6 +7,7 @@ from tradelake.stack.s3 import WAREHOUSE_BUCKET
 
 WAREHOUSE = f"s3://{WAREHOUSE_BUCKET}/"
 MAIN = "org.eclipse.jetty.xml.XmlConfiguration"
+QUIET = "-Dorg.slf4j.simpleLogger.log.org.apache.iceberg=warn"  # else five lines for each commit
 
 
 def catalog(site: Site) -> Part:
@@ -23,7 +24,7 @@ def catalog(site: Site) -> Part:
 def prepare(site: Site) -> list[str]:
     server = site.folder("catalog") / "server.xml"
     server.write_text(FOLDER.joinpath("catalog.xml").read_text(encoding="utf-8"), encoding="utf-8")
-    return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, "-cp", site.jars.classpath("catalog"), MAIN, str(server)]
+    return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, QUIET, "-cp", site.jars.classpath("catalog"), MAIN, str(server)]
 
 
 def environment(site: Site) -> dict[str, str]:

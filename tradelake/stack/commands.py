@@ -1,30 +1,54 @@
 """`tradelake up | down | status | logs`."""
 
+import json
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import click
 
-from tradelake.console import Failure, screen, step
+from tradelake.console import Failure, output
 from tradelake.home import Home
-from tradelake.stack import lifecycle
-from tradelake.stack.ports import read_ports
+from tradelake.stack import lifecycle, parts
+from tradelake.stack import logs as part_logs
+from tradelake.stack import status as stack_status
+from tradelake.stack.ports import NAMES, Ports, read_ports
+
+HIGHEST_BASE = 65535 - len(NAMES)
+
+
+def place(home: Home) -> Path:
+    """The home's one name, however it was written: its processes carry it."""
+    return home.path.resolve()
+
+
+def remembered_ports(path: Path) -> Ports:
+    ports = read_ports(path)
+    if ports is None:
+        raise Failure(f"{path} is not the home of a stack; `tradelake up` makes one")
+    return ports
 
 
 @click.command()
 @click.option(
-    "--port-base", type=click.IntRange(1024, 65000), help="First of the block of ports; remembered in the home.  [default: 18080]"
+    "--port-base",
+    type=click.IntRange(1024, HIGHEST_BASE),
+    help=f"First of {len(NAMES)} ports, the web UI's; remembered in the home.  [default: 18080]",
 )
 @click.pass_obj
 def up(home: Home, port_base: int | None) -> None:
-    """Start the local stack, and wait until every part answers."""
-    started = time.monotonic()
-    fresh = lifecycle.up(home.path, port_base)
-    ports = read_ports(home.path)
-    assert ports
-    if not fresh:
-        screen.print(f"  [green]✓[/] already up: {ports.url('flink')}")
-        return
-    screen.print(f"  [green]✓[/] the stack is up after {time.monotonic() - started:.1f} s; Flink's web UI: {ports.url('flink')}")
+    """Start the local stack, wait until every part answers, and resume the jobs that `down` stopped.
+
+    Harmless when it is up already. Parts that die are started again, as long as the stack is up.
+    """
+    began, path = time.monotonic(), place(home)
+    started = lifecycle.up(path, port_base)
+    resumed = lifecycle.resume_jobs(home, path)
+    jobs = f", {len(resumed)} jobs resumed" if resumed else ""
+    output.print(
+        f"{'up' if started else 'already up'}{jobs} after {time.monotonic() - began:.1f} s · {remembered_ports(path).url('flink')}"
+    )
 
 
 @click.command()
@@ -32,15 +56,43 @@ def up(home: Home, port_base: int | None) -> None:
 @click.pass_obj
 def down(home: Home, purge: bool) -> None:
     """Stop the jobs with savepoints, then every process of the stack. The data stays."""
-    if read_ports(home.path) is None:
-        raise Failure(f"{home.path} is not the home of a stack; nothing is stopped or deleted")
-    with step("stack down"):
-        lifecycle.down(home.path)
+    began, path = time.monotonic(), place(home)
+    remembered_ports(path)
+    lifecycle.down(home, path)
+    if purge:
+        lifecycle.purge(path)
+    output.print(f"down{' and deleted' if purge else ''} after {time.monotonic() - began:.1f} s")
 
 
 @click.command()
-def status() -> None: ...
+@click.option("--json", "as_json", is_flag=True, help="One object, for programs.")
+@click.pass_obj
+def status(home: Home, as_json: bool) -> None:
+    """Show the parts and the jobs. Exits with 1 when one of them does not run."""
+    path = place(home)
+    found = stack_status.read_status(path, remembered_ports(path))
+    if as_json:
+        click.echo(json.dumps(found.json()))
+    else:
+        for table in stack_status.tables(found):
+            output.print(table)
+    sys.exit(not found.healthy)
 
 
 @click.command()
-def logs() -> None: ...
+@click.argument("part", required=False, type=click.Choice([*parts.NAMES, "supervisord"]))
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is appended, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=20, show_default=True, help="Last lines of each log.")
+@click.pass_obj
+def logs(home: Home, part: str | None, follow: bool, lines: int) -> None:
+    """Show the end of a part's log, or of all parts' logs."""
+    path = place(home)
+    remembered_ports(path)
+    files = [path / "logs" / f"{name}.log" for name in ([part] if part else parts.NAMES)]
+    for file in files:
+        for line in part_logs.last_lines(file, lines):
+            click.echo(line if part else f"{file.stem}: {line}")
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for file, line in part_logs.follow(files):
+                click.echo(line if part else f"{file.stem}: {line}")

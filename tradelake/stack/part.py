@@ -38,8 +38,8 @@ class Site:
 class Part:
     """One process of the stack.
 
-    `prepare` writes the part's files and returns its command; `ready` is asked until it is true; `needs` names the parts that must
-    be ready before; `memory` says what bounds the process.
+    `prepare` writes the part's files and returns its command; `ready` is asked until it is true, then `initialise` until it has
+    done what a new part lacks; `needs` names the parts that must be ready before; `memory` says what bounds the process.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Part:
     memory: str
     prepare: Callable[[], list[str]]
     ready: Callable[[], bool]
+    initialise: Callable[[], bool] = lambda: True
     environment: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
 

@@ -28,8 +28,6 @@ NAMES = (
     "taskmanager-rpc",
     "taskmanager-data",
     "taskmanager-metrics-query",
-    "jobmanager-prometheus",
-    "taskmanager-prometheus",
 )
 
 

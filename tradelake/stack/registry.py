@@ -15,7 +15,8 @@ def registry(site: Site) -> Part:
         address=site.ports.url("registry") + API,
         memory="heap 256 MB",
         prepare=lambda: prepare(site),
-        ready=lambda: answers(f"{site.ports.url('registry-management')}/health/ready", 200) and enforces_compatibility(site),
+        ready=lambda: answers(f"{site.ports.url('registry-management')}/health/ready", 200),
+        initialise=lambda: enforces_compatibility(site),
     )
 
 
@@ -25,6 +26,7 @@ def prepare(site: Site) -> list[str]:
         "quarkus.http.port": site.ports["registry"],
         "quarkus.management.host": HOST,
         "quarkus.management.port": site.ports["registry-management"],
+        "quarkus.http.access-log.enabled": "false",
         "java.util.logging.manager": "org.jboss.logmanager.LogManager",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
