@@ -1,0 +1,18 @@
+-- Does bronze hold every Kafka offset exactly once, per partition?
+WITH bronze AS (
+    SELECT topic, partition, "offset" FROM bronze_binance_trades
+    UNION ALL
+    SELECT topic, partition, "offset" FROM bronze_kraken_trades
+)
+
+SELECT
+    topic,
+    partition,
+    min("offset") AS first_offset,
+    max("offset") AS last_offset,
+    count(*) AS records,
+    max("offset") - min("offset") + 1 - count(DISTINCT "offset") AS missing,
+    count(*) - count(DISTINCT "offset") AS repeated
+FROM bronze
+GROUP BY topic, partition
+ORDER BY topic, partition;
