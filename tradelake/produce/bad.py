@@ -11,6 +11,7 @@ from fastavro import schemaless_writer
 
 import conf
 from conf.settings import Limits, Settings
+from tradelake.produce import KEY_FIELD
 from tradelake.topics import reader_schema_id, register
 from udfs import wire
 
@@ -35,7 +36,6 @@ class Market(NamedTuple):
     """A real trade of an exchange, what its fields are called, and what their rules refuse."""
 
     trade: dict[str, Any]
-    symbol: str
     quantity: str
     time: str
     at: Callable[[int], Any]
@@ -59,7 +59,6 @@ MARKETS = {
             "is_best_match": True,
             "ingestion_timestamp": 1723161254087896,
         },
-        symbol="symbol",
         quantity="quantity",
         time="trade_time_ms",
         at=lambda time_us: time_us,
@@ -80,7 +79,6 @@ MARKETS = {
             "trade_id": None,
             "occurrence": 0,
         },
-        symbol="pair",
         quantity="volume",
         time="timestamp",
         at=lambda time_us: f"{time_us // 10**6}.{time_us % 10**6:06}",
@@ -114,8 +112,7 @@ def bad_messages(settings: Settings, exchange: str) -> dict[str, list[Example]]:
 
 def key(exchange: str) -> bytes:
     """The Kafka key of the bad messages."""
-    market = MARKETS[exchange]
-    return str(market.trade[market.symbol]).encode()
+    return str(MARKETS[exchange].trade[KEY_FIELD[exchange]]).encode()
 
 
 def foreign_schema(exchange: str) -> dict[str, Any]:
@@ -159,8 +156,8 @@ def examples(exchange: str, schema_id: int, foreign_id: int, limits: Limits) -> 
         "timestamp_unreadable": each(market.time, market.unreadable_times) + each("ingestion_timestamp", (0, -1, 2**63 - 1)),
         "timestamp_in_future": at(limits.future_tolerance + beyond),
         "timestamp_too_old": at(-limits.max_age - beyond),
-        "symbol_missing": each(market.symbol, ("",)),
-        "symbol_unreadable": each(market.symbol, market.unreadable_symbols),
+        "symbol_missing": each(KEY_FIELD[exchange], ("",)),
+        "symbol_unreadable": each(KEY_FIELD[exchange], market.unreadable_symbols),
         "side_unknown": each("side", market.unknown_sides),
     }
     return {reason: messages for reason, messages in found.items() if messages}

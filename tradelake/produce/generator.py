@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import conf
 from tradelake.produce.encoder import Column, Decimals, Int64, Text, encode
@@ -46,13 +47,15 @@ class Plan:
     start: datetime = START
 
 
+TRADE, REPEAT, BAD = range(3)
+
+
 class Batch(NamedTuple):
-    """Messages in the order in which they are sent, and how many of them are repeats and bad ones."""
+    """Messages in the order in which they are sent, and what each is: TRADE, REPEAT or BAD."""
 
     keys: list[bytes]
     values: list[bytes | None]
-    duplicates: int
-    bad: int
+    kinds: NDArray[np.int64]
 
 
 def generate(plan: Plan, header: bytes, bad: Sequence[tuple[bytes, bytes | None]] = ()) -> Iterator[Batch]:
@@ -75,19 +78,19 @@ def generate(plan: Plan, header: bytes, bad: Sequence[tuple[bytes, bytes | None]
         keys = [symbol_keys[code] for code in trades.symbol.tolist()]
         if plan.duplicates or plan.bad:
             pool, pool_keys = [*earlier, *values, *(v for _, v in bad)], [*earlier_keys, *keys, *(k for k, _ in bad)]
-            order, repeats, broken = _order(plan, trades, rows, len(earlier), len(bad))
-            yield Batch([pool_keys[i] for i in order], [pool[i] for i in order], repeats, broken)
+            order, kinds = _order(plan, trades, rows, len(earlier), len(bad))
+            yield Batch([pool_keys[i] for i in order], [pool[i] for i in order], kinds)
             earlier, earlier_keys = values, keys
         else:
-            yield Batch(keys[:rows], values[:rows], 0, 0)
+            yield Batch(keys[:rows], values[:rows], np.full(rows, TRADE))
 
 
 def _price(prices: Mapping[str, int], symbol: str) -> int:
     return prices[symbol] * HUNDREDTHS if symbol in prices else OTHER_PRICE
 
 
-def _order(plan: Plan, trades: Trades, rows: int, earlier: int, kinds: int) -> tuple[list[int], int, int]:
-    """Indices into the earlier chunk, this chunk and the bad messages, one after the other; and how many are repeats and bad ones."""
+def _order(plan: Plan, trades: Trades, rows: int, earlier: int, kinds: int) -> tuple[list[int], NDArray[np.int64]]:
+    """Indices into the earlier chunk, this chunk and the bad messages, one after the other; and what each is."""
     draws = trades.draws[:, :rows]
     here = np.arange(rows) + earlier
     repeated, broken = _chosen(draws[0], plan.duplicates), _chosen(draws[2], plan.bad if kinds else 0)
@@ -95,10 +98,10 @@ def _order(plan: Plan, trades: Trades, rows: int, earlier: int, kinds: int) -> t
     kind = (draws[3] % np.uint64(max(1, kinds))).astype(np.int64)
     each = np.stack([here, here - back, earlier + CHUNK + kind], axis=1)
     taken = np.stack([np.ones(rows, np.bool_), repeated, broken], axis=1)
-    return each[taken].tolist(), int(repeated.sum()), int(broken.sum())
+    return each[taken].tolist(), np.nonzero(taken)[1]
 
 
-def _chosen(words: Any, probability: float) -> Any:
+def _chosen(words: NDArray[np.uint64], probability: float) -> NDArray[np.bool_]:
     return (words >> np.uint64(64 - PROBABILITY_BITS)) < np.uint64(int(probability * 2**PROBABILITY_BITS))
 
 

@@ -15,12 +15,14 @@ from fastavro import parse_schema, schemaless_writer
 import conf
 from conf.settings import Settings
 from tradelake.console import Failure
-from tradelake.produce.bad import MARKETS
+from tradelake.produce import KEY_FIELD
 from tradelake.topics import TIMEOUT_S, kafka_failures, kafka_options, reader_schema_id
 from udfs import wire
 
 PAUSE_S = 0.1
 """How long a full queue is given before the next attempt."""
+LOOKED_EVERY = 1_000
+"""Messages between two looks for deliveries that failed."""
 PATIENCE_S = 120
 """How long a message may wait for its broker."""
 IDEMPOTENT = {
@@ -40,7 +42,10 @@ Offsets = dict[int, int]
 
 @dataclass
 class Report:
-    """What was sent. `offsets` are, by topic and partition, the first offset and the one after the last while this was sent."""
+    """What was sent, growing while it is.
+
+    `offsets` are by topic and partition: where the partition ended before, and where it ends now. Others may have written in between.
+    """
 
     sent: int = 0
     skipped: int = 0
@@ -73,19 +78,21 @@ class Sender:
         self.schema_id = reader_schema_id(settings, exchange)
         self.sent = self.failed = 0
         self._schema = parse_schema(json.loads(conf.schema(exchange)))
-        self._key_field = MARKETS[exchange].symbol
+        self._key_field = KEY_FIELD[exchange]
         self._kafka, self._rate = settings.environment.kafka, rate
         options = kafka_options(self._kafka)
         with kafka_failures(self._kafka):
             self._admin = AdminClient(options)
             self._producer = Producer({**BULK, **IDEMPOTENT, **(PROMPT if rate else {}), **options, "on_delivery": self._not_delivered})
             self._first = self._ends(self._partitions())
-        self._started = time.monotonic()
+        self._started: float | None = None
 
     def __enter__(self) -> "Sender":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is KeyboardInterrupt:
+            self._producer.purge()
         self.flush()
 
     def encode(self, record: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -110,25 +117,22 @@ class Sender:
         while not self._queued(key, value, more):
             self._producer.poll(PAUSE_S)
         self.sent += 1
-
-    def send_all(self, messages: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Send keys and values in their order."""
-        for key, value in messages:
-            self.send_raw(key, value)
+        if self.sent % LOOKED_EVERY == 0:
+            self._producer.poll(0)
 
     def flush(self) -> int:
         """Wait until every message is delivered or given up; returns how many were lost since the beginning."""
         left = self._producer.flush(PATIENCE_S)
         return self.failed + int(left)
 
-    def report(self) -> Report:
-        """Flush, and say what this sender sent."""
-        failed = self.flush()
-        seconds = time.monotonic() - self._started
+    def finish(self, report: Report) -> None:
+        """Flush, and add to a report what became of this sender's messages."""
+        lost = self.flush()
+        report.sent, report.failed = report.sent - lost, report.failed + lost
+        report.seconds += time.monotonic() - self._started if self._started else 0
         with kafka_failures(self._kafka):
             last = self._ends(self._first)
-        offsets = {partition: (first, last[partition]) for partition, first in self._first.items()}
-        return Report(sent=self.sent - failed, failed=failed, seconds=seconds, offsets={self.topic: offsets})
+        report.offsets[self.topic] = {partition: (first, last[partition]) for partition, first in self._first.items()}
 
     def _queued(self, key: bytes | None, value: bytes | None, more: dict[str, Any]) -> bool:
         try:
@@ -140,6 +144,7 @@ class Sender:
         return True
 
     def _await_turn(self) -> None:
+        self._started = self._started or time.monotonic()
         if not self._rate:
             return
         turn = self._started + self.sent / self._rate
