@@ -84,10 +84,10 @@ def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
     Raises:
         Failure: a savepoint failed; that job goes on running.
     """
-    rest = _rest(home)
+    rest, state = _rest(home), home.environment().flink.state
     jobs = [job for name in names if (job := rest.alive(name))]
     with step(f"stop {', '.join(job.name for job in jobs) or 'nothing'} with savepoints"):
-        triggers = [(job, rest.stop_with_savepoint(job.id)) for job in jobs]
+        triggers = [(job, rest.stop_with_savepoint(job.id, savepoints.folder(state, job.name))) for job in jobs]
         return {job.name: _savepoint(rest, job, trigger) for job, trigger in triggers}
 
 

@@ -50,9 +50,9 @@ class FlinkRest:
     def checkpoints(self, job_id: str) -> dict[str, Any]:
         return self.get(f"/jobs/{job_id}/checkpoints")
 
-    def stop_with_savepoint(self, job_id: str) -> str:
-        """Begin to stop a job with a savepoint in its own savepoint folder; the trigger's id."""
-        answer = self._send("POST", f"/jobs/{job_id}/stop", json={"drain": False, "formatType": "NATIVE"})
+    def stop_with_savepoint(self, job_id: str, folder: str) -> str:
+        """Begin to stop a job with a savepoint below `folder`; the trigger's id."""
+        answer = self._send("POST", f"/jobs/{job_id}/stop", json={"drain": False, "formatType": "NATIVE", "targetDirectory": folder})
         return str(answer["request-id"])
 
     def savepoint_status(self, job_id: str, trigger: str) -> dict[str, Any]:
