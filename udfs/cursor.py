@@ -29,7 +29,7 @@ class Cursor:
     """The bytes of all rows in one padded buffer, a little-endian word readable at every byte, and a position a row.
 
     Args:
-        rows: a pyarrow binary array, possibly a slice, possibly with nulls.
+        rows: a pyarrow binary array without nulls, possibly a slice.
         skip: bytes of each row to leave out.
     """
 
@@ -42,7 +42,7 @@ class Cursor:
             self.data[PAD : PAD + high - low] = np.frombuffer(content, np.uint8)[low:high]
         self.words: NDArray[np.uint64] = np.ndarray((len(self.data) - 8,), "<u8", self.data, strides=(1,))
         self.at, self.end = bounds[:-1] - low + PAD + skip, bounds[1:] - low + PAD
-        self.ok: Bools = (self.at <= self.end) & rows.is_valid().to_numpy(zero_copy_only=False)
+        self.ok: Bools = self.at <= self.end
 
     def long(self, where: Bools) -> Longs:
         """Zigzag varints of at most eight bytes."""

@@ -26,6 +26,7 @@ from tests.unit.udfs.strategies import (
 from tests.unit.udfs.test_judge import EXAMPLES, mutated
 from udfs import wire
 from udfs.batch import BATCH_TYPE, MAX_LENGTH, MAX_SCHEMAS, BatchDecoder
+from udfs.judge import Judge
 from udfs.rejected import Rejected
 from udfs.schemas import SchemaCache
 
@@ -110,6 +111,33 @@ ODD = {
 }
 
 
+WRAPPING = (1723161255342616 - 2**64) // 1000
+"""A trade time that, taken a thousand times in 64 bits, would be a moment of 2024."""
+TRAPS = {
+    "an int of 33 bits": ("kraken", message(3, KRAKEN)[:-1] + b"\x80\x80\x80\x80\x20"),
+    "a number that goes on after eight bytes": ("kraken", message(3, KRAKEN)[:5] + b"\x80" * 8 + message(3, KRAKEN)[7:]),
+    "a time that wraps": ("binance", message(1, BINANCE | {"trade_time_ms": WRAPPING})),
+    "a boolean of two": ("binance", message(1, BINANCE).replace(b"\x01\x02\x01", b"\x02\x02\x01")),
+    "a branch too far": ("binance", message(1, BINANCE).replace(b"\x01\x02\x01", b"\x01\x04\x01")),
+}
+
+
+@pytest.mark.parametrize(("name", "raw"), TRAPS.values(), ids=TRAPS)
+def test_what_looks_like_a_trade_when_read_carelessly(name, raw):
+    good = message(1, BINANCE) if name == "binance" else message(3, KRAKEN)
+    assert raw != good
+    assert (judged(name, raw), batch(name, [raw, good])) == (None, [None, judged(name, good)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_fields_under_another_name_are_another_record(name):
+    renamed = SchemaCache({1: schema(name).replace("RawTrade", "Trade")}.get)
+    raw = wire.join(1, message(1, BINANCE)[5:] if name == "binance" else message(3, KRAKEN)[5:])
+    assert BatchDecoder(EXCHANGES[name], renamed).decode(pa.array([raw])).to_pylist() == [None]
+    with pytest.raises(Rejected, match="incompatible_schema"):
+        Judge(EXCHANGES[name], renamed).judge(raw, 0)
+
+
 def test_slices_nulls_and_chunks_are_read_where_they_are():
     messages = [None, message(1, BINANCE), b"\x00", message(1, BINANCE | {"price": "7"}), None, message(2, BINANCE), b""]
     whole = pa.array(messages, pa.binary())
@@ -157,6 +185,11 @@ def test_made_up_ids_neither_hide_trades_nor_cost_more_than_a_few_questions():
     decoded = BatchDecoder(EXCHANGES["binance"], SchemaCache(fetch)).decode(pa.array([*made_up, *[message(1, BINANCE)] * 2]))
     assert decoded.to_pylist()[-2:] == [judged("binance", message(1, BINANCE))] * 2
     assert len(asked) == MAX_SCHEMAS
+
+
+def test_an_order_type_that_is_not_known_is_the_judges():
+    raw = message(3, KRAKEN | {"order_type": "x"})
+    assert (batch("kraken", [raw]), verdict("kraken", raw).trade_conditions) == ([None], ())
 
 
 def test_a_row_of_unusual_length_is_the_judges():

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.udfs.strategies import BINANCE, EXCHANGES, LIMITS, QUOTE_ASSETS
-from udfs.binance import quote_asset, records, to_trade
+from udfs.binance import microseconds, quote_asset, records, to_trade
 from udfs.rejected import Rejected
 from udfs.trade import Trade
 
@@ -75,6 +75,11 @@ def test_microseconds_are_known_by_their_size_and_change_no_id():
     assert (fine.timestamp, fine.message_id) == (1723161255342999, TRADE.message_id)
 
 
+@pytest.mark.parametrize(("wire", "expected"), [(10**14, 10**14), (10**14 - 1, 10**17 - 1000), (0, 0), (-1, -1000)])
+def test_a_value_of_10_to_the_14_or_more_is_microseconds(wire, expected):
+    assert microseconds(wire) == expected
+
+
 @pytest.mark.parametrize(("best", "written"), [(None, "null"), (False, "false"), (True, "true")])
 def test_vendor_data_is_ascii_json_with_sorted_keys(best, written):
     assert trade(is_best_match=best, event_type='é"\0').vendor_data == (
@@ -89,7 +94,7 @@ def test_vendor_data_is_ascii_json_with_sorted_keys(best, written):
         ("BTCFDUSD", "FDUSD"),
         ("ETHBTC", "BTC"),
         ("BTCEURI", "EURI"),
-        ("AEUREUR", "EUR"),
+        ("XAEUR", "AEUR"),
         ("1000SATSU", "U"),
         ("UUSDT", "USDT"),
     ],
