@@ -34,6 +34,10 @@ def recordings() -> Recordings:
     )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stack-home", type=Path, help="end-to-end tests work on this home, and leave it, instead of one of their own")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     agreed = yaml.safe_load(Path(__file__).with_name("skips.yaml").read_text(encoding="utf-8")) or []
     config.stash[AGREED_SKIPS] = {(skip["test"], skip["reason"]) for skip in agreed}

@@ -12,10 +12,14 @@ TAIL = 4_000
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Stack]:
     """A stack with topics, tables and the five jobs, all empty; afterwards nothing of it is left."""
-    home = tmp_path_factory.mktemp("stack") / "a-folder-of-its-own" / "deep-enough-that-no-socket-path-fits-into-it" / "home"
+    given = pytestconfig.getoption("--stack-home")
+    home = given or tmp_path_factory.mktemp("stack") / "a-folder-of-its-own" / "deep-enough-that-no-socket-path-fits-into-it" / "home"
     stack = Stack(home, free_port_base())
+    if given and home.exists():
+        yield stack
+        return
     try:
         stack.tradelake("up", "--port-base", stack.port_base)
         stack.tradelake("topics", "create")
@@ -23,9 +27,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.tradelake("submit")
         yield stack
     finally:
-        stack.tradelake("down", "--purge")
-    assert stack.processes() == []
-    assert not home.exists()
+        if not given:
+            stack.tradelake("down", "--purge")
+    assert given or (stack.processes(), home.exists()) == ([], False)
 
 
 @pytest.fixture
