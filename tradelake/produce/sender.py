@@ -32,7 +32,6 @@ IDEMPOTENT = {
     "partitioner": "murmur2_random",  # Java's: a key has one partition, whoever writes it
     "message.timeout.ms": PATIENCE_S * 1000,
     "delivery.report.only.error": True,
-    "allow.auto.create.topics": False,
 }
 PROMPT = {"linger.ms": 5}
 BULK = {"linger.ms": 50, "batch.size": 1_000_000, "batch.num.messages": 100_000, "queue.buffering.max.messages": 500_000}
@@ -155,10 +154,10 @@ class Sender:
         self.failed += 1
 
     def _partitions(self) -> list[int]:
-        found = self._admin.list_topics(self.topic, timeout=TIMEOUT_S).topics[self.topic]
-        if found.error:
-            raise Failure(f"topic {self.topic}: {found.error.str()}; run `tradelake topics create`")
-        return sorted(found.partitions)
+        found = self._admin.list_topics(timeout=TIMEOUT_S).topics  # of all: asking for one may create it
+        if self.topic not in found:
+            raise Failure(f"there is no topic {self.topic}; run `tradelake topics create`")
+        return sorted(found[self.topic].partitions)
 
     def _ends(self, partitions: Iterable[int]) -> Offsets:
         latest = {TopicPartition(self.topic, partition): OffsetSpec.latest() for partition in partitions}
