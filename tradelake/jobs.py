@@ -34,14 +34,14 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
     JOB is bronze-binance, bronze-kraken, silver-binance, silver-kraken or gold; without one, all jobs that do not run yet.
     Waits until every task of every job runs.
     """
-    started = time.monotonic()
+    started, names = time.monotonic(), _known(home, jobs)
     running = {job.name: job for job in _rest(home).jobs() if job.alive}
-    for name in _known(home, jobs):
-        if name in jobs and name in running:
+    for name in jobs:
+        if name in running:
             raise Failure(f"{name} runs already as {running[name].id}; `tradelake stop {name}` stops it with a savepoint")
-    wanted = [name for name in _known(home, jobs) if name not in running]
+    wanted = [name for name in names if name not in running]
     submit_jobs(home, wanted, fresh_state)
-    for name in sorted(set(_known(home, jobs)) & set(running)):
+    for name in sorted(set(names) & set(running)):
         screen.print(f"  {name} runs already")
     output.print(f"{len(wanted)} submitted, all tasks RUNNING after {time.monotonic() - started:.1f} s · {_rest(home).url}")
 
@@ -51,9 +51,8 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
 @click.pass_obj
 def stop(home: Home, jobs: tuple[str, ...]) -> None:
     """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run."""
-    started = time.monotonic()
+    started, names = time.monotonic(), _known(home, jobs)
     running = {job.name for job in _rest(home).jobs() if job.alive}
-    names = _known(home, jobs)
     for name in jobs:
         if name not in running:
             raise Failure(f"{name} does not run; `tradelake status` shows what does")

@@ -1,0 +1,20 @@
+import pytest
+
+import sql
+
+
+def test_options_are_quoted() -> None:
+    assert sql.options({"a": "1", "it's": "o'clock"}) == "    'a' = '1',\n    'it''s' = 'o''clock'"
+
+
+def test_a_statement_file_is_split_at_its_semicolons_and_keeps_no_comment() -> None:
+    found = sql.statements("database", catalog="iceberg", database="market_data")
+    assert found == ["CREATE DATABASE IF NOT EXISTS iceberg.market_data"]
+    assert (
+        len(sql.statements("bronze", job="j", topic="t", kafka_options="", partition_discovery="1 min", bronze="b", sink_options="")) == 2
+    )
+
+
+def test_a_parameter_that_is_not_given_is_named() -> None:
+    with pytest.raises(KeyError, match="table"):
+        sql.text("tables/gold")
