@@ -1,0 +1,245 @@
+"""What arrives in Kafka: sent by the real client to librdkafka's own broker for tests, with a registry of a few lines."""
+
+import io
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import click.testing
+import pytest
+import yaml
+from confluent_kafka import Consumer, Producer, TopicPartition
+from fastavro import parse_schema, schemaless_reader
+
+import conf
+from conf.settings import Environment, Settings, load_pipeline
+from tradelake.console import Failure
+from tradelake.home import Home
+from tradelake.produce.commands import produce
+from tradelake.produce.generator import Plan
+from tradelake.produce.replay import replay, send_generated, send_sample
+from tradelake.produce.sample import sample_records
+from tradelake.produce.sender import Report, Sender
+
+SCHEMA_ID = 0x01020304
+SCHEMAS = {exchange: parse_schema(json.loads(conf.schema(exchange))) for exchange in ("binance", "kraken")}
+PARTITIONS = 4
+FRAME = '{"recv_ns":1723161254087896999,"frame":{"e":"trade","E":5,"s":"BTCUSDT","t":%d,"p":"1.5","q":"2.5","T":4,"m":true,"M":true}}\n'
+
+
+class RegistryDouble(BaseHTTPRequestHandler):
+    """Knows every schema under one id."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        answer = {"id": SCHEMA_ID, "version": 1, "subject": "s", "schema": '"string"', "schemaType": "AVRO"}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def registry_url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), RegistryDouble)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    """A broker that lives as long as this client; a topic appears with its first message."""
+    owner = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused", "log_level": 0})
+    for exchange in load_pipeline().exchanges.values():
+        owner.produce(exchange.topic, b"first", partition=0)
+    assert owner.flush(10) == 0
+    yield next(f"{b.host}:{b.port}" for b in owner.list_topics(timeout=10).brokers.values())
+    owner.close()
+
+
+@pytest.fixture
+def settings(broker, registry_url) -> Settings:
+    environment = {
+        "kafka": {"bootstrap_servers": broker},
+        "registry": {"url": registry_url},
+        "catalog": {"uri": "http://unused", "warehouse": "s3://unused/"},
+        "flink": {"rest": "http://unused", "state": "unused"},
+    }
+    return Settings(pipeline=load_pipeline(), environment=Environment.model_validate(environment))
+
+
+@pytest.fixture
+def home(settings, tmp_path) -> Home:
+    (tmp_path / "environment.yaml").write_text(yaml.safe_dump(settings.environment.model_dump(mode="json")))
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def arrived(settings):
+    """Of a topic: key, value, headers and time of all messages but the one that made it, in the order of each partition."""
+
+    def read(topic: str) -> list[tuple[bytes, bytes | None, list | None, int]]:
+        servers = settings.environment.kafka.bootstrap_servers
+        consumer = Consumer({"bootstrap.servers": servers, "group.id": "reader", "log_level": 0, "fetch.wait.max.ms": 10})
+        partitions = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
+        expected = sum(consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions)
+        consumer.assign(partitions)
+        found: list = []
+        while len(found) < expected:
+            found += consumer.consume(expected - len(found), timeout=0.1)
+        consumer.close()
+        messages = [(m.key(), m.value(), m.headers(), m.timestamp()[1]) for m in found]
+        return [message for message in messages if message[1] != b"first"]
+
+    return read
+
+
+def record(value: bytes, exchange: str) -> dict:
+    assert value[:5] == b"\0\1\2\3\4"
+    body = io.BytesIO(value[5:])
+    decoded = schemaless_reader(body, SCHEMAS[exchange])
+    assert body.read() == b""
+    return decoded
+
+
+def test_records_arrive_in_wire_format_keyed_by_symbol_with_the_time_of_sending(settings, arrived):
+    before = int(time.time() * 1000)
+    report = send_sample(settings)
+    for exchange, field in ("binance", "symbol"), ("kraken", "pair"):
+        messages = arrived(f"{exchange}-trades")
+        expected = [(r[field].encode(), r) for r in sample_records(exchange)]
+        sort = (lambda m: m[0]) if exchange == "binance" else (lambda m: (m[0], m[1]["timestamp"]))
+        assert sorted(((key, record(value, exchange)) for key, value, _, _ in messages), key=sort) == sorted(expected, key=sort)
+        assert all(before <= sent_at <= int(time.time() * 1000) for _, _, _, sent_at in messages)
+    assert (report.sent, report.failed, report.skipped, report.unreadable) == (8_038, 0, 0, 0)
+    counts = {topic: sum(last - first for first, last in offsets.values()) for topic, offsets in report.offsets.items()}
+    assert counts == {"binance-trades": 8_000, "kraken-trades": 38}
+
+
+def test_anything_can_be_sent_raw(settings, arrived):
+    with Sender(settings, "binance") as sender:
+        sender.send_raw(b"key", None)
+        sender.send_raw(None, b"", {"who": b"me"})
+        assert sender.flush() == 0
+    assert {(key, value, str(headers)) for key, value, headers, _ in arrived("binance-trades")} == {
+        (b"key", None, "None"),
+        (None, b"", "[('who', b'me')]"),
+    }
+
+
+def test_what_is_no_trade_is_counted_and_the_rest_goes_on(settings, arrived, tmp_path):
+    lines = [FRAME % 1, '{"recv_ns":1,"frame":{"e":"depth"}}\n', "garbage\n", FRAME % 2**63, FRAME.replace('"1.5"', "1.5") % 3, FRAME % 4]
+    file = tmp_path / "frames"
+    file.write_text("".join(lines))
+    complaints = []
+    report = replay(settings, "binance", [str(file)], complain=complaints.append)
+    assert [complaint.line for complaint in complaints] == [3, 4, 5]
+    assert (report.sent, report.skipped, report.unreadable) == (2, 1, 3)
+    decoded = [record(value, "binance") for _, value, _, _ in arrived("binance-trades")]
+    assert [(r["trade_id"], r["price"], r["ingestion_timestamp"]) for r in decoded] == [
+        (1, "1.5", 1723161254087896),
+        (4, "1.5", 1723161254087896),
+    ]
+
+
+def test_generated_trades_repeats_and_bad_messages_all_arrive(settings, arrived):
+    report = send_generated(settings, Plan("kraken", 2_000, seed=1, duplicates=0.25, bad=0.05))
+    values = [value for _, value, _, _ in arrived("kraken-trades")]
+    assert report.sent == len(values) == 2_000 + report.duplicates + report.bad
+    assert report.duplicates > 400
+    assert report.bad > 50
+
+
+def test_a_missing_topic_is_named(settings):
+    exchanges = {**settings.pipeline.exchanges, "binance": settings.pipeline.exchanges["binance"].model_copy(update={"topic": "nowhere"})}
+    elsewhere = settings.model_copy(update={"pipeline": settings.pipeline.model_copy(update={"exchanges": exchanges})})
+    with pytest.raises(Failure, match="there is no topic nowhere; run `tradelake topics create`"):
+        Sender(elsewhere, "binance")
+
+
+def test_the_rate_is_kept(settings):
+    report = send_generated(settings, Plan("binance", 300), rate=1_000)
+    assert report.seconds >= 0.299
+
+
+def test_an_interrupted_report_ends_the_sending(settings, arrived):
+    report = send_generated(settings, Plan("binance", 50, duplicates=1, bad=1), report=Report(interrupted=True))
+    assert (report.sent, report.duplicates, report.bad) == (1, 0, 0)
+    assert len(arrived("binance-trades")) == 1
+
+
+def test_lost_messages_are_counted_and_end_the_sending(settings):
+    sender = Sender(settings, "binance")
+    sender.send_raw(b"key", b"x" * 10)
+    sender._producer.purge(in_queue=True, in_flight=True, blocking=True)
+    report = Report(sent=1)
+    sender.finish(report)
+    assert (report.sent, report.failed) == (0, 1)
+
+
+def run(home: Home, *arguments: str) -> click.testing.Result:
+    return click.testing.CliRunner().invoke(produce, arguments, obj=home)
+
+
+def test_the_result_is_one_line_or_one_json_object(home, tmp_path):
+    file = tmp_path / "frames"
+    file.write_text(FRAME % 1 + FRAME % 2)
+    plain, as_json = run(home, "binance", str(file)), run(home, "binance", str(file), "--json")
+    assert (plain.exit_code, as_json.exit_code) == (0, 0)
+    assert plain.stdout.startswith("sent 2 messages in ")
+    assert plain.stdout.count("\n") == 1
+    answer = json.loads(as_json.stdout)
+    assert {name: answer[name] for name in ("sent", "skipped", "unreadable", "bad", "duplicates", "failed", "interrupted")} == {
+        "sent": 2, "skipped": 0, "unreadable": 0, "bad": 0, "duplicates": 0, "failed": 0, "interrupted": False,
+    }  # fmt: skip
+    assert sum(last - first for first, last in answer["offsets"]["binance-trades"].values()) == 2
+
+
+def test_an_unreadable_line_fails_the_command_after_the_rest_was_sent(home, tmp_path, capfd):
+    file = tmp_path / "frames"
+    file.write_text("garbage\n" + FRAME % 1)
+    result = run(home, "binance", str(file))
+    assert isinstance(result.exception, Failure)
+    assert str(result.exception) == "1 unreadable lines, named above; the others were sent"
+    assert result.stdout.startswith("sent 1 messages")
+
+
+def test_an_interrupt_delivers_and_reports_what_was_sent(home, arrived):
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    result = run(home, "--generate", "100000", "--rate", "100", "--json")
+    sent = json.loads(result.stdout)["sent"]
+    assert str(result.exception) == "interrupted; what was sent until then is delivered"
+    assert 0 < sent < 100_000
+    assert len(arrived("binance-trades")) == sent
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--generate", "0"],
+        ["--generate", "5", "sample"],
+        ["--generate", "5", "--duplicates", "1.1"],
+        ["--generate", "5", "--duplicates", "-0.1"],
+        ["--generate", "5", "--bad", "nan"],
+        ["--generate", "5", "--rate", "0"],
+        ["--generate", "5", "--symbols", "A,,B"],
+        ["--generate", "5", "--symbols", "A,A"],
+        ["--generate", "5", "--exchange", "nyse"],
+        ["--generate", "5", "--start", "yesterday"],
+        ["binance"],
+        ["binance", "/no/such/file"],
+    ],
+)
+def test_wrong_usage_is_refused(tmp_path, arguments):
+    assert run(Home(tmp_path), *arguments).exit_code == 2
