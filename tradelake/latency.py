@@ -50,22 +50,28 @@ def measure(settings: Settings, since: datetime | None = None) -> dict[str, Hop]
     """
     with connect(settings) as connection:
         connection.register("commits", commits(settings, since))
-        return hops(connection, list(settings.pipeline.exchanges), since)
+        return hops(connection, settings.pipeline.exchanges, since)
 
 
 def hops(connection: duckdb.DuckDBPyConnection, exchanges: Iterable[str], since: datetime | None = None) -> dict[str, Hop]:
     """`measure` on a connection that has the tables, and a table `commits` of `COMMITS`."""
-    moment = (since or EVER).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    layers = {layer: _layer(layer, exchanges, moment) for layer in ("bronze", "silver")}
-    rows = connection.execute(sql.text("latency", since=moment, **layers)).fetchall()
+    names = list(exchanges)
+    layers = {layer: layer_rows(layer, names, since) for layer in ("bronze", "silver")}
+    rows = connection.execute(sql.text("latency", since=moment(since), **layers)).fetchall()
     measured = {name: Hop(*figures) for name, *figures in rows}
     return {name: measured.get(name, Hop(0, 0)) for name in HOPS}
 
 
-def _layer(layer: str, exchanges: Iterable[str], since: str) -> str:
+def moment(time: datetime | None) -> str:
+    """A time in the words of SQL, in UTC; None is before everything."""
+    return (time or EVER).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def layer_rows(layer: str, exchanges: Iterable[str], since: datetime | None = None) -> str:
+    """SQL of the rows of bronze or of silver that were sent at or after `since`, of all exchanges, each with its data file."""
     message_id = "message_id" if layer == "silver" else "NULL"
     return "UNION ALL\n".join(
-        sql.text("latency_layer", table=f"{layer}_{exchange}_trades", message_id=message_id, since=since) for exchange in exchanges
+        sql.text("latency_layer", table=f"{layer}_{exchange}_trades", message_id=message_id, since=moment(since)) for exchange in exchanges
     )
 
 
