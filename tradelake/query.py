@@ -45,7 +45,8 @@ def query(home: Home, statement: str | None, file: Any, name: str | None, listed
     if sum(map(bool, (statement, file, name, listed))) != 1:
         raise click.UsageError("give one of: the SQL, --file, --name, --list")
     if listed:
-        print_rows(("name", "question"), (False, False), iter(questions().items()), output)
+        for known, question in questions().items():
+            click.echo(f"{known:<{max(map(len, questions()))}}  {question}")
         return
     text = file.read() if file else shipped(name) if name else str(statement)
     run(home, text, form)

@@ -19,6 +19,7 @@ from rich.text import Text
 
 ROWS_SHOWN = 1000
 WIDEST_VALUE = 60
+WIDEST_TABLE = 5000
 BATCH = 10_000
 
 Row = Sequence[Any]
@@ -87,10 +88,10 @@ def _field(value: Any) -> Any:
 def print_rows(columns: Sequence[str], numeric: Sequence[bool], rows: Iterator[Row], console: Console) -> None:
     """A table, or a block a row where a terminal is too narrow for one; at most `ROWS_SHOWN` rows."""
     cells = [[_cut(shown(value)) for value in row] for row in islice(rows, ROWS_SHOWN)]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(columns)]
-    width = sum(widths) + 3 * len(columns) + 1
+    table, wide = _table(columns, numeric, cells), Console(file=console.file, width=WIDEST_TABLE)
+    width = wide.measure(table).maximum
     if width <= console.width or not console.is_terminal:
-        Console(file=console.file, width=max(width, console.width)).print(_table(columns, numeric, cells))
+        wide.print(table)
     else:
         _print_blocks(columns, cells, console)
     more = next(rows, None) is not None
@@ -98,7 +99,7 @@ def print_rows(columns: Sequence[str], numeric: Sequence[bool], rows: Iterator[R
 
 
 def _table(columns: Sequence[str], numeric: Sequence[bool], cells: list[list[str]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
     for row in cells:

@@ -1,21 +1,18 @@
 """What came of a demo, for a person and for a program."""
 
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any
 
 import duckdb
 
+import sql
 from conf.settings import Settings
 from tradelake.console import output
 from tradelake.demo.progress import Progress, read_rejects
 from tradelake.demo.screen import closing, hops_table, program, rejects_table, totals_table
 from tradelake.demo.traffic import Sending
 from tradelake.latency import Hop
-from tradelake.query import shipped
 from tradelake.results import batches, print_rows
-
-LAST_TRADES = 8
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,10 @@ def report(settings: Settings, connection: duckdb.DuckDBPyConnection, outcome: O
     output.print("\n[bold]Rejected[/], kept with their reasons in the table silver_dlq_trades")
     output.print(rejects_table(read_rejects(connection, sent.since)))
     output.print("[bold]Last trades of gold[/]")
-    cursor = connection.execute(shipped("last_trades"))
-    print_rows(
-        [column[0] for column in cursor.description], [False] * 4 + [True, True, False], islice(batches(cursor), LAST_TRADES), output
-    )
+    cursor = connection.execute(sql.text("demo_last_trades"))
+    print_rows([column[0] for column in cursor.description], [False] * 4 + [True] * 2, batches(cursor), output)
     output.print(
-        "\n[bold]Latency[/] of all rows of this demo, from the commit that shows a row in one layer to the commit that shows it in the next. "
+        "\n[bold]Latency[/] of all rows of this demo, from the commit that shows a row in one layer to the one that shows it in the next. "
         "Half of them took no longer than p50, 99 % no longer than p99; the targets are the reference system's."
     )
     output.print(hops_table(hops))

@@ -35,6 +35,8 @@ HOP_NAMES = {
 TARGETS_S = {"kafka_to_bronze": 10, "bronze_to_silver": 60, "silver_to_gold": 60, "end_to_end": 300}
 """What the reference system promises."""
 
+QUESTION = "SELECT symbol, count(*), max(price) FROM gold_crypto_trades GROUP BY symbol"
+
 
 @dataclass
 class View:
@@ -92,7 +94,7 @@ def render(view: View) -> Group:
     details = Table.grid(padding=(0, 2))
     details.add_row("  repeats removed", f"{view.progress.repeats:,} [dim](trades that were sent again, as after a reconnect)[/]")
     details.add_row("  rejected for", by_reason(view.rejects) or "[dim]nothing yet[/]")
-    details.add_row("  latency so far", _latency(view.hops) or "[dim]known once the first trades are in gold[/]")
+    details.add_row("  latency so far", _latency(view.hops) or "[dim]known once the first rows are committed[/]")
     details.add_row("  now", f"[bold]{view.waiting_for}[/]")
     return Group(Text(""), bar, layers(view), details)
 
@@ -159,7 +161,7 @@ def closing(web_ui: str, program: str) -> str:
     """What to try next; `program` is how a person calls tradelake."""
     commands = {
         f"{program} query --list": "questions that are ready to ask, as in: query --name last_trades",
-        f'{program} query "SELECT symbol, avg(price) FROM gold_crypto_trades GROUP BY symbol"': "a question of your own, in SQL",
+        f'{program} query "{QUESTION}"': "a question of your own, in SQL",
         f"{program} produce --generate 100000 --rate 1000": "more trades, made up",
         f"{program} status": "the processes and the jobs",
         f"{program} down": "stop everything and keep the data (down --purge deletes it)",
@@ -170,5 +172,5 @@ def closing(web_ui: str, program: str) -> str:
 
 def program() -> str:
     """The command as it can be typed from the current folder."""
-    called = Path(sys.argv[0])
+    called = Path(sys.argv[0]).absolute()
     return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else called.name

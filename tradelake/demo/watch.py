@@ -47,7 +47,7 @@ def watch(settings: Settings, connection: duckdb.DuckDBPyConnection, rate: float
     guard, lines = Watch(rest.url), Lines(screen)
     before = read_totals(connection, settings.pipeline)
     with Traffic(settings, rate) as traffic, sending(traffic) as sent, live(view := View(traffic.sending), screen):
-        look = Look(settings, connection, view, rest, before["gold"])
+        look = Look(settings, connection, view, rest)
         while not look.complete():
             if sent.done():
                 sent.result()
@@ -60,10 +60,10 @@ def watch(settings: Settings, connection: duckdb.DuckDBPyConnection, rate: float
 class Look:
     """Reads the lake into a view, look by look."""
 
-    def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, view: View, rest: FlinkRest, gold: int) -> None:
+    def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, view: View, rest: FlinkRest) -> None:
         self._settings, self._connection, self._view, self._rest = settings, connection, view, rest
         self._decided: datetime | None = None
-        self._measured = (gold, 0.0)
+        self._measured = 0.0
         self.seconds = 0.0
         """From the last message sent to all in their places."""
 
@@ -98,7 +98,6 @@ class Look:
         view.tables = read_totals(connection, pipeline)
         if view.progress.rejected != before.rejected:
             view.rejects = read_rejects(connection, view.sending.since)
-        gold, measured = view.tables["gold"], self._measured
-        if gold != measured[0] and time.monotonic() - measured[1] > MEASURE_EVERY_S:
+        if view.progress != before and time.monotonic() - self._measured > MEASURE_EVERY_S:
             view.hops = measure(self._settings, view.sending.since)
-            self._measured = (gold, time.monotonic())
+            self._measured = time.monotonic()
