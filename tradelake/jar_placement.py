@@ -5,12 +5,14 @@ import json
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 from tradelake.console import Failure
 from tradelake.jars import Jars
 
+PLUGINS_OF_THE_WHEEL = ("metrics-prometheus",)
 MANIFEST = "manifest.json"
 
 
@@ -25,7 +27,7 @@ def flink_home() -> Path:
 def place_all(jars: Jars) -> None:
     unpack_registry(jars)
     link_flink_lib(jars, flink_home())
-    place_plugins(jars)
+    place_plugins(jars, flink_home())
 
 
 def registry_folder(jars: Jars) -> Path:
@@ -74,37 +76,42 @@ def complete(folder: Path) -> bool:
 def link_flink_lib(jars: Jars, home: Path) -> None:
     """PyFlink's `lib/` gets the connectors, and the wheel's own Python jar, which it keeps in `opt/`; `opt/` what the wheel left out."""
     for jar in [*jars.files("flink-lib"), *(home / "opt").glob("flink-python-*.jar")]:
-        link(jar, home / "lib" / jar.name)
+        place(jar, home / "lib" / jar.name, link_or_copy)
     for jar in jars.files("flink-opt"):
-        link(jar, home / "opt" / jar.name)
+        place(jar, home / "opt" / jar.name, link_or_copy)
 
 
-def link(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`: a symbolic link, or a copy where links are not to be had."""
-    if target.is_symlink() and target.resolve() == source.resolve():
+def place(source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:
+    """Make `target` the same content as `source`, in one atomic step, unless it is already."""
+    if target.is_file() and (target.samefile(source) or digest(target) == digest(source)):
         return
-    if not target.is_symlink() and target.is_file() and digest(target) == digest(source):
-        return
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".link-") as temporary:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".place-") as temporary:
         fresh = Path(temporary) / source.name
-        try:
-            fresh.symlink_to(source)
-        except OSError:
-            shutil.copy2(source, fresh)
+        how(source, fresh)
         fresh.replace(target)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    try:
+        target.symlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def plugins_folder(jars: Jars) -> Path:
-    """Flink loads every plugin that it finds; this folder holds the S3 file system, and none of the wheel's reporters."""
+    """Flink loads every plugin that it finds; this folder holds the S3 file system and what we use of the wheel's."""
     (s3,) = jars.lock.sets["flink-s3-plugin"]
     return jars.cache / "plugins" / f"flink-{s3.parts[2]}-{s3.sha256[:8]}"
 
 
-def place_plugins(jars: Jars) -> None:
-    plugin = plugins_folder(jars) / "s3-fs-hadoop"
-    plugin.mkdir(parents=True, exist_ok=True)
-    for jar in jars.files("flink-s3-plugin"):
-        link(jar, plugin / jar.name)
+def place_plugins(jars: Jars, home: Path) -> None:
+    wanted = {"s3-fs-hadoop": jars.files("flink-s3-plugin")}
+    wanted |= {name: sorted((home / "plugins" / name).glob("*.jar")) for name in PLUGINS_OF_THE_WHEEL}
+    for plugin, files in wanted.items():
+        folder = plugins_folder(jars) / plugin
+        folder.mkdir(parents=True, exist_ok=True)
+        for jar in files:
+            place(jar, folder / jar.name, shutil.copy2)  # the cache outlives this environment, and its files
 
 
 def misplaced(jars: Jars) -> list[str]:

@@ -23,11 +23,16 @@ from tradelake.stack.part import JAVA, Part, Site, answers
 from tradelake.stack.ports import HOST
 
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
-CONFIGURATION_FILES = ("log4j-console.properties", "log4j-cli.properties")
+CONFIGURATION_FILES = ("log4j-console.properties", "log4j-cli.properties", "loopback.btm")
 
 
 def conf_dir(site: Site) -> Path:
     return site.home / "flink" / "conf"
+
+
+def state(site: Site) -> str:
+    """The address below which jobs keep their checkpoints and savepoints."""
+    return (site.home / "flink" / "state").as_uri()
 
 
 def java_options() -> str:
@@ -48,7 +53,7 @@ def configuration(site: Site) -> str:
         "zookeeper_port": site.ports["zookeeper"],
         "ha": (site.home / "flink" / "ha").as_uri(),
         "scratch": str(site.home / "flink" / "tmp"),
-        "state": (site.home / "flink" / "state").as_uri(),
+        "state": state(site),
         "logs": str(site.home / "logs"),
         "python": sys.executable,
     }
@@ -117,9 +122,27 @@ def command(site: Site, role: Role) -> list[str]:
     library = sorted((flink_home() / "lib").glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
     jvm, program = memory_options(site, role.memory)
     log = (f"-Dlog.file={site.log(role.name)}", f"-Dlog4j.configurationFile={(conf_dir(site) / 'log4j-console.properties').as_uri()}")
-    options = (*jvm, *java_options().split(), "-Djava.security.manager=allow", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", *log)
-    metrics = ("-D", f"metrics.internal.query-service.port={site.ports[f'{role.name}-metrics-query']}")
-    return [JAVA, *options, "-cp", ":".join(map(str, library)), role.main_class, "--configDir", str(conf_dir(site)), *program, *metrics]
+    options = (
+        loopback_agent(site),
+        *jvm,
+        *java_options().split(),
+        "-Djava.security.manager=allow",
+        "-XX:-UsePerfData",
+        "-XX:+ExitOnOutOfMemoryError",
+        *log,
+    )
+    ports = {
+        "metrics.internal.query-service.port": site.ports[f"{role.name}-metrics-query"],
+        "metrics.reporter.prom.port": site.ports[f"{role.name}-prometheus"],
+    }
+    program += [argument for key, port in ports.items() for argument in ("-D", f"{key}={port}")]
+    return [JAVA, *options, "-cp", ":".join(map(str, library)), role.main_class, "--configDir", str(conf_dir(site)), *program]
+
+
+def loopback_agent(site: Site) -> str:
+    """Byteman with the rules that bind to the loopback address what Flink and Beam let listen on every address."""
+    (agent,) = site.jars.files("flink-agent")
+    return f"-javaagent:{agent}=boot:{agent},script:{conf_dir(site) / 'loopback.btm'}"
 
 
 def jobmanager(site: Site) -> Part:
@@ -139,7 +162,7 @@ def taskmanager(site: Site) -> Part:
         name="taskmanager",
         address=site.ports.address("taskmanager-rpc"),
         memory="process 1920 MB",
-        prepare=lambda: command(site, TASKMANAGER),
+        prepare=lambda: [sys.executable, "-m", "tradelake.stack.successor", *command(site, TASKMANAGER)],
         ready=lambda: has_slots(site.ports.url("flink")),
         environment=environment(site),
         needs=("zookeeper",),

@@ -14,7 +14,7 @@ from tradelake.jar_placement import misplaced
 from tradelake.jars import Jars, cache_folder, load_lock, verified_jars
 from tradelake.stack import flink_cluster, registry
 from tradelake.stack.catalog import WAREHOUSE
-from tradelake.stack.checks import alone, check_resources, writing
+from tradelake.stack.checks import alone, check_path, check_resources, writing
 from tradelake.stack.credentials import REGION, credentials_file
 from tradelake.stack.part import Part, Site
 from tradelake.stack.parts import STOP_ORDER, parts
@@ -32,6 +32,7 @@ def up(home: Path, base: int | None) -> bool:
     Raises:
         Failure: it cannot be brought up; all that was started for it is stopped again.
     """
+    check_path(home)
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         with alone(home):
@@ -97,7 +98,7 @@ def write_environment(site: Site) -> None:
             "path_style_access": True,
             "credentials_file": str(credentials_file(site.home)),
         },
-        "flink": {"rest": site.ports.url("flink"), "state": str(site.home / "flink" / "state")},
+        "flink": {"rest": site.ports.url("flink"), "state": flink_cluster.state(site)},
     }
     (site.home / "environment.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 

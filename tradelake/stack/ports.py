@@ -28,6 +28,8 @@ NAMES = (
     "taskmanager-rpc",
     "taskmanager-data",
     "taskmanager-metrics-query",
+    "jobmanager-prometheus",
+    "taskmanager-prometheus",
 )
 
 

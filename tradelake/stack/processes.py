@@ -15,20 +15,20 @@ def environment(home: Path, part: str) -> dict[str, str]:
     return {HOME: str(home), PART: part}
 
 
-def of_home(home: Path) -> Iterator[psutil.Process]:
-    """The supervisor, the parts and all that they started, Flink's Python workers included."""
+def of_home(home: Path, part: str | None = None) -> Iterator[psutil.Process]:
+    """The supervisor, the parts and all that they started, Flink's Python workers included; or those of one part."""
     for process in psutil.process_iter():
         try:
             carried = process.environ()
         except (psutil.Error, OSError):
             continue
-        if carried.get(HOME) == str(home) and PART in carried and process.pid != psutil.Process().pid:
+        if carried.get(HOME) == str(home) and PART in carried and part in (None, carried[PART]) and process.pid != psutil.Process().pid:
             yield process
 
 
-def sweep(home: Path) -> int:
-    """End every process of this home; the number of those that were there."""
-    found = list(of_home(home))
+def sweep(home: Path, part: str | None = None) -> int:
+    """End every process of this home, or of one of its parts, but for the caller; the number of those that were there."""
+    found = list(of_home(home, part))
     for process in found:
         with suppress(psutil.NoSuchProcess):
             process.terminate()

@@ -12,7 +12,7 @@ from tradelake.console import Failure, screen
 from tradelake.stack.part import Part
 from tradelake.stack.supervision import Supervisor
 
-PATIENCE = 180.0
+PATIENCE = 300.0
 """Seconds that a part may take to become ready."""
 DYING = {"BACKOFF", "EXITED", "FATAL"}
 
