@@ -141,7 +141,6 @@ def _restore(fetch: Fetch, capacity: int, unknown_ttl_s: float, clock: Callable[
 
 def _remember(memory: OrderedDict[int, T], schema_id: int, value: T, capacity: int) -> None:
     memory[schema_id] = value
-    memory.move_to_end(schema_id)
     if len(memory) > capacity:
         memory.popitem(last=False)
 

@@ -50,7 +50,7 @@ def _no_batch_fails_within(caplog):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_every_well_formed_trade_is_accepted_as_the_judge_accepts_it(name, data):
     messages = data.draw(st.lists(st.builds(message, st.sampled_from(WRITERS[name]), RECORDS[name]), min_size=1, max_size=12))
     assert batch(name, messages) == [as_batch_row(*JUDGES[name].judge(raw, 0)) for raw in messages]
@@ -73,7 +73,7 @@ def test_mutated_bytes_are_accepted_as_the_judge_accepts_them_or_not_at_all(name
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_records_of_any_values_are_accepted_as_the_judge_accepts_them_or_not_at_all(name, data):
     odd = st.fixed_dictionaries({}, optional=ODD[name])
     records = data.draw(st.lists(st.tuples(RECORDS[name], odd), min_size=1, max_size=6))
