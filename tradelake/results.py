@@ -42,7 +42,9 @@ def plain(value: Any) -> Any:
             return format(value, "f")
         case bytes() | bytearray():
             return value.hex()
-        case datetime() | date() | time():
+        case datetime():
+            return value.isoformat(timespec="microseconds")
+        case date() | time():
             return value.isoformat()
         case list() | tuple():
             return [plain(item) for item in value]

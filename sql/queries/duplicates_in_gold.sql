@@ -1,11 +1,9 @@
--- Does any trade stand in gold more than once? (No row: none does.)
+-- Does any trade stand in gold more than once? (rows_too_many is 0: none does.)
 SELECT
-    message_id,
-    count(*) AS times,
-    min(gold_ingestion_timestamp) AS first,
-    max(gold_ingestion_timestamp) AS last,
-    any_value(trade_id) AS trade_id
+    exchange,
+    count(*) AS gold_rows,
+    count(DISTINCT message_id) AS trades,
+    count(*) - count(DISTINCT message_id) AS rows_too_many
 FROM gold_crypto_trades
-GROUP BY message_id
-HAVING count(*) > 1
-ORDER BY times DESC, message_id;
+GROUP BY exchange
+ORDER BY exchange;
