@@ -34,7 +34,6 @@ ENGINE = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_persistent_secrets": "false",
-    "python_enable_replacements": "false",
     "http_timeout": str(PATIENCE_S),
     "http_retries": "1",
     "TimeZone": "UTC",
