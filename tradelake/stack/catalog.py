@@ -1,7 +1,7 @@
 """The Iceberg REST catalog: Iceberg's own servlet over an SQLite file."""
 
 from conf import FOLDER
-from tradelake.stack.credentials import aws_environment
+from tradelake.stack.credentials import AWS_ENVIRONMENT
 from tradelake.stack.part import JAVA, SIMPLE_LOG, SMALL_JVM, Part, Site, answers
 from tradelake.stack.s3 import WAREHOUSE_BUCKET
 
@@ -22,16 +22,15 @@ def catalog(site: Site) -> Part:
 
 
 def prepare(site: Site) -> list[str]:
-    server = site.folder("catalog") / "server.xml"
-    server.write_text(FOLDER.joinpath("catalog.xml").read_text(encoding="utf-8"), encoding="utf-8")
-    return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, QUIET, "-cp", site.jars.classpath("catalog"), MAIN, str(server)]
+    (site.folder("catalog") / "server.xml").write_text(FOLDER.joinpath("catalog.xml").read_text(encoding="utf-8"), encoding="utf-8")
+    return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, QUIET, "-cp", site.jars.classpath("catalog"), MAIN, "catalog/server.xml"]
 
 
 def environment(site: Site) -> dict[str, str]:
     """What `conf/catalog.xml` reads."""
-    return aws_environment(site.home) | {
+    return AWS_ENVIRONMENT | {
         "CATALOG_PORT": str(site.ports["catalog"]),
-        "CATALOG_URI": f"jdbc:sqlite:{site.home / 'catalog' / 'catalog.db'}?journal_mode=WAL&busy_timeout=30000",
+        "CATALOG_URI": "jdbc:sqlite:catalog/catalog.db?journal_mode=WAL&busy_timeout=30000",
         "CATALOG_WAREHOUSE": WAREHOUSE,
         "CATALOG_S3_ENDPOINT": site.ports.url("s3"),
     }

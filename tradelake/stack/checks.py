@@ -49,14 +49,6 @@ def gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def check_path(home: Path) -> None:
-    """Raises:
-    Failure: the path needs escaping in a URI, which Flink and Arrow undo differently.
-    """
-    if home.as_uri() != f"file://{home}":
-        raise Failure(f"the path {home} holds a blank or another special character; set TRADELAKE_HOME to a folder without")
-
-
 @contextmanager
 def writing(home: Path) -> Iterator[None]:
     """Turns a refusal of the file system into a line that a person can act on."""

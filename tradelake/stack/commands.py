@@ -10,7 +10,7 @@ import click
 
 from tradelake.console import Failure, output
 from tradelake.home import Home
-from tradelake.stack import lifecycle, parts
+from tradelake.stack import continuation, lifecycle, parts
 from tradelake.stack import logs as part_logs
 from tradelake.stack import status as stack_status
 from tradelake.stack.ports import NAMES, Ports, read_ports
@@ -44,8 +44,8 @@ def up(home: Home, port_base: int | None) -> None:
     """
     began, path = time.monotonic(), place(home)
     started = lifecycle.up(path, port_base)
-    resumed = lifecycle.resume_jobs(home, path)
-    jobs = f", {len(resumed)} jobs resumed" if resumed else ""
+    running = continuation.resume_jobs(home, path)
+    jobs = f", {len(running)} jobs running" if running else ""
     output.print(
         f"{'up' if started else 'already up'}{jobs} after {time.monotonic() - began:.1f} s · {remembered_ports(path).url('flink')}"
     )
@@ -57,6 +57,9 @@ def up(home: Home, port_base: int | None) -> None:
 def down(home: Home, purge: bool) -> None:
     """Stop the jobs with savepoints, then every process of the stack. The data stays."""
     began, path = time.monotonic(), place(home)
+    if not path.exists():
+        output.print(f"nothing runs in {path}: there is no such folder")
+        return
     remembered_ports(path)
     lifecycle.down(home, path)
     if purge:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REGION = "us-east-1"
+CREDENTIALS = "secrets/aws-credentials"
+AWS_ENVIRONMENT = {"AWS_SHARED_CREDENTIALS_FILE": CREDENTIALS, "AWS_REGION": REGION}
+"""How a part, which runs in the home, finds the credential: its place, never the secret itself."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Credential:
 
 
 def credentials_file(home: Path) -> Path:
-    return home / "secrets" / "aws-credentials"
+    return home / CREDENTIALS
 
 
 def write_private(path: Path, content: str) -> None:
@@ -41,8 +44,3 @@ def credential(home: Path) -> Credential:
     parser = configparser.ConfigParser()
     parser.read(file, encoding="utf-8")
     return Credential(parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"])
-
-
-def aws_environment(home: Path) -> dict[str, str]:
-    """What an AWS client needs to find the credential: its place, never the secret itself."""
-    return {"AWS_SHARED_CREDENTIALS_FILE": str(credentials_file(home)), "AWS_REGION": REGION}

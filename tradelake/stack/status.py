@@ -11,7 +11,7 @@ import psutil
 from rich.table import Table
 
 from tradelake.jars import Jars, cache_folder, load_lock
-from tradelake.stack.part import Part, Site
+from tradelake.stack.part import Part, Site, client
 from tradelake.stack.parts import parts
 from tradelake.stack.ports import Ports
 from tradelake.stack.processes import PART, of_home
@@ -81,7 +81,7 @@ def memory_by_part(home: Path) -> dict[str, int]:
 def read_jobs(rest: str) -> list[JobStatus]:
     """The newest run of each job, but for those that ended as they should."""
     try:
-        jobs = httpx.get(f"{rest}/jobs/overview", timeout=5, trust_env=False).json()["jobs"]
+        jobs = client().get(f"{rest}/jobs/overview").json()["jobs"]
     except (httpx.HTTPError, ValueError, KeyError):
         return []
     newest = {job["name"]: job["state"] for job in sorted(jobs, key=lambda job: job["start-time"])}

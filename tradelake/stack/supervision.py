@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,18 +19,19 @@ from xmlrpc.client import Fault, ServerProxy
 from supervisor.xmlrpc import SupervisorTransport
 
 from tradelake.console import Failure
-from tradelake.stack.part import Part
-from tradelake.stack.processes import environment
+from tradelake.stack.part import ENCODING, Part
+from tradelake.stack.processes import PART, environment
 
 LONGEST_SOCKET_PATH = 90
-INHERITED = ("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+INHERITED = ("HOME", "USER", "LOGNAME", "TZ", "TMPDIR")
+CONFIGURATION = "supervisord.conf"
 UNREACHABLE = (OSError, HTTPException)
 
 
 def socket_path(home: Path) -> Path:
     """The supervisor's socket: in the home, or, since the system allows about 100 characters, in a private temporary folder."""
     inside = home / "supervisor.sock"
-    if len(str(inside)) <= LONGEST_SOCKET_PATH:
+    if len(str(inside).encode()) <= LONGEST_SOCKET_PATH and re.fullmatch(r"[\w./-]+", str(inside), re.ASCII):
         return inside
     folder = Path(tempfile.gettempdir()) / f"tradelake-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -44,12 +46,11 @@ def quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def program(home: Path, part: Part, command: Iterable[str]) -> str:
-    variables = environment(home, part.name) | part.environment
+def program(part: Part, command: Iterable[str]) -> str:
+    variables = {PART: part.name} | part.environment
     options = {
         "command": shlex.join(command).replace("%", "%%"),
         "environment": ",".join(f"{name}={quoted(value)}" for name, value in variables.items()),
-        "directory": str(home).replace("%", "%%"),
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "3",
@@ -58,7 +59,7 @@ def program(home: Path, part: Part, command: Iterable[str]) -> str:
         "stopasgroup": "true",
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": str(home / "logs" / f"{part.name}.log").replace("%", "%%"),
+        "stdout_logfile": f"logs/{part.name}.log",
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "3",
     }
@@ -66,15 +67,14 @@ def program(home: Path, part: Part, command: Iterable[str]) -> str:
 
 
 def configuration(home: Path, commands: dict[Part, list[str]]) -> str:
-    """`supervisord.conf`. It holds no secret: parts read theirs from files."""
-    path, socket = str(home).replace("%", "%%"), str(socket_path(home)).replace("%", "%%")
+    """`supervisord.conf`. It holds no secret: parts read theirs from files. Its paths are those of the home, where supervisord runs."""
     head = (
-        "[supervisord]", "nodaemon=true", "silent=true", "identifier=tradelake", f"directory={path}", f"childlogdir={path}/logs",
-        f"pidfile={path}/supervisord.pid", f"logfile={path}/logs/supervisord.log", "logfile_maxbytes=5MB", "logfile_backups=1", "",
-        "[unix_http_server]", f"file={socket}", "chmod=0700", "",
+        "[supervisord]", "nodaemon=true", "silent=true", "identifier=tradelake", "childlogdir=logs",
+        "pidfile=supervisord.pid", "logfile=logs/supervisord.log", "logfile_maxbytes=5MB", "logfile_backups=1", "",
+        "[unix_http_server]", f"file={socket_path(home)}", "chmod=0700", "",
         "[rpcinterface:supervisor]", "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface", "",
     )  # fmt: skip
-    return "\n".join([*head, *(program(home, part, command) + "\n" for part, command in commands.items())])
+    return "\n".join([*head, *(program(part, command) + "\n" for part, command in commands.items())])
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,14 @@ class Supervisor:
         Raises:
             Failure: it does not come up.
         """
-        file = self.home / "supervisord.conf"
-        file.write_text(configuration(self.home, commands), encoding="utf-8")
+        (self.home / CONFIGURATION).write_text(configuration(self.home, commands), encoding="utf-8")
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         output = self.home / "logs" / "supervisord.out"
         with output.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "-c", str(file)],
-                env=inherited | {"PATH": path} | environment(self.home, "supervisord"),
+                [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION],
+                env=inherited | ENCODING | {"PATH": path} | environment(self.home, "supervisord"),
                 cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         while not self.running():

@@ -20,12 +20,11 @@ def zookeeper(site: Site) -> Part:
 
 
 def prepare(site: Site) -> list[str]:
-    conf = site.folder("flink/conf")
-    (conf / "zoo.cfg").write_text(configuration(site), encoding="utf-8")
+    (site.folder("flink/conf") / "zoo.cfg").write_text(configuration(site), encoding="utf-8")
     library = flink_home() / "lib"
     classpath = ":".join(map(str, [*sorted(library.glob("log4j-*.jar")), *library.glob("flink-dist-*.jar")]))
-    log = f"-Dlog4j.configurationFile={(conf / 'log4j-console.properties').as_uri()}"
-    return [JAVA, *SMALL_JVM, "-Xmx64m", log, "-cp", classpath, MAIN, "--zkConfigFile", str(conf / "zoo.cfg"), "--peerId", "1"]
+    log = "-Dlog4j.configurationFile=flink/conf/log4j-console.properties"
+    return [JAVA, *SMALL_JVM, "-Xmx64m", log, "-cp", classpath, MAIN, "--zkConfigFile", "flink/conf/zoo.cfg", "--peerId", "1"]
 
 
 def configuration(site: Site) -> str:
@@ -34,7 +33,7 @@ def configuration(site: Site) -> str:
         "tickTime=2000",
         "initLimit=10",
         "syncLimit=5",
-        f"dataDir={site.folder('zookeeper')}",
+        "dataDir=./zookeeper",
         f"clientPort={site.ports['zookeeper']}",
         f"clientPortAddress={HOST}",
         "admin.enableServer=false",

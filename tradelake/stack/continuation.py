@@ -1,0 +1,51 @@
+"""The pipeline's jobs over a `down` and an `up`: stopped with savepoints, resumed from them."""
+
+import json
+import time
+from pathlib import Path
+
+from tradelake import jobs
+from tradelake.console import Failure, screen, step
+from tradelake.home import Home
+from tradelake.rest import FlinkJob, FlinkRest
+
+TO_RESUME = "jobs-to-resume.json"
+PATIENCE = 180.0
+"""Seconds that jobs which high availability brings back may take until all of their tasks run."""
+
+
+def alive(home: Home) -> list[FlinkJob]:
+    """The pipeline's jobs on the cluster that have not ended."""
+    names = home.pipeline().job_names()
+    return [job for job in FlinkRest(home.environment().flink.rest).jobs() if job.alive and job.name in names]
+
+
+def stop_jobs(home: Home, path: Path) -> None:
+    """Stop the pipeline's jobs with savepoints, and remember them; a job that will not stop is named, and left to high availability."""
+    try:
+        if names := [job.name for job in alive(home)]:
+            # Written before the first is stopped: whatever happens on the way, `up` brings all of them back.
+            (path / TO_RESUME).write_text(json.dumps(names), encoding="utf-8")
+            jobs.stop_all(home)
+    except Failure as failure:
+        screen.print(f"  [yellow]![/] {failure}; the stack goes down all the same", soft_wrap=True)
+
+
+def resume_jobs(home: Home, path: Path) -> list[str]:
+    """Submit again what `stop_jobs` stopped, and wait until all jobs run; their names."""
+    file = path / TO_RESUME
+    if file.exists():
+        jobs.resume(home, json.loads(file.read_text(encoding="utf-8")))
+        file.unlink()
+    if [job for job in alive(home) if not job.running]:
+        with step("jobs running again"):
+            wait_until_running(home)
+    return [job.name for job in alive(home)]
+
+
+def wait_until_running(home: Home) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while waiting := [job.name for job in alive(home) if not job.running]:
+        if time.monotonic() > deadline:
+            raise Failure(f"the stack is up, but {', '.join(waiting)} still restarts; `tradelake logs jobmanager` says why")
+        time.sleep(0.5)

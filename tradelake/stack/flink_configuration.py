@@ -1,0 +1,88 @@
+"""What Flink reads: `config.yaml` and its companions in the home, and the memory that Flink's own model derives from them."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from string import Template
+
+import yaml
+
+from conf import FOLDER
+from tradelake.console import Failure
+from tradelake.jar_placement import flink_home
+from tradelake.stack.part import Site, run_java
+from tradelake.stack.ports import HOST
+
+RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
+CONF_DIR = "flink/conf"
+SCRATCH = "flink/tmp"
+CONFIGURATION_FILES = ("log4j-console.properties", "log4j-cli.properties", "loopback.btm")
+
+
+def state(site: Site) -> str:
+    """The address below which jobs keep their checkpoints and savepoints."""
+    return address(site.home / "flink" / "state")
+
+
+def address(folder: Path) -> str:
+    """A folder as Flink names it: like a URI, but nothing in it is escaped."""
+    return f"file://{folder}"
+
+
+def java_options() -> str:
+    """The module openings that the wheel's own configuration names, without those of a compiler that a JRE does not have."""
+    shipped = yaml.safe_load((flink_home() / "conf" / "config.yaml").read_text(encoding="utf-8"))
+    return " ".join(option for option in shipped["env"]["java"]["opts"]["all"].split() if "jdk.compiler" not in option)
+
+
+def configuration(site: Site) -> str:
+    """`config.yaml` of this site."""
+    values = {
+        "java_options": java_options(),
+        "rest_port": site.ports["flink"],
+        "jobmanager_rpc_port": site.ports["jobmanager-rpc"],
+        "blob_port": site.ports["jobmanager-blob"],
+        "taskmanager_rpc_port": site.ports["taskmanager-rpc"],
+        "taskmanager_data_port": site.ports["taskmanager-data"],
+        "zookeeper_port": site.ports["zookeeper"],
+        "ha": address(site.home / "flink" / "ha"),
+        "scratch": str(site.home / SCRATCH),
+        "checkpoints": f"{state(site)}/checkpoints",
+        "savepoints": f"{state(site)}/savepoints",
+        "logs": str(site.home / "logs"),
+        "python": sys.executable,
+    }
+    quoted = {name: json.dumps(value) if isinstance(value, str) else value for name, value in values.items()}
+    return Template(FOLDER.joinpath("flink", "config.yaml").read_text(encoding="utf-8")).substitute(quoted)
+
+
+def configure(site: Site) -> None:
+    for folder in ("ha", "tmp", "state/checkpoints", "state/savepoints"):
+        site.folder(f"flink/{folder}")
+    target = site.folder(CONF_DIR)
+    (target / "config.yaml").write_text(configuration(site), encoding="utf-8")
+    (target / "masters").write_text(f"{HOST}:{site.ports['flink']}\n", encoding="utf-8")
+    (target / "workers").write_text(f"{HOST}\n", encoding="utf-8")
+    for name in CONFIGURATION_FILES:
+        (target / name).write_text(FOLDER.joinpath("flink", name).read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def memory_options(site: Site, command: str) -> tuple[list[str], list[str]]:
+    """JVM options and program arguments, as Flink's own memory model derives them from the configuration.
+
+    Raises:
+        Failure: the configuration does not add up.
+    """
+    classpath = f"{flink_home() / 'bin' / 'bash-java-utils.jar'}:{next((flink_home() / 'lib').glob('flink-dist-*.jar'))}"
+    arguments = ["-XX:TieredStopAtLevel=1", "-cp", classpath, "org.apache.flink.runtime.util.bash.BashJavaUtils", command]
+    run = run_java(site, *arguments, "--configDir", CONF_DIR)
+    results = [line.removeprefix(RESULT) for line in run.stdout.splitlines() if line.startswith(RESULT)]
+    if len(results) != 2:
+        raise Failure(f"Flink refuses {site.home / CONF_DIR / 'config.yaml'}: {first_error(run.stdout + run.stderr)}")
+    return results[0].split(), results[1].split()
+
+
+def first_error(text: str) -> str:
+    found = re.search(r"(?:Exception|Error): (.*)", text)
+    return found[1] if found else "for a reason that it does not give"
