@@ -147,6 +147,17 @@ class Stack:
     def wait_until_running(self) -> None:
         wait_until("all jobs run", lambda: self.running() == sorted(self.job_names), self.job_movement)
 
+    def metrics(self, job: str, ending: str) -> dict[str, int]:
+        """The metrics of a running job whose name ends so: name, with the operator's, -> sum over its subtasks."""
+        found: dict[str, int] = {}
+        job_id = self.jobs()[job]["jid"]
+        for vertex in self.rest(f"/jobs/{job_id}")["vertices"]:
+            path = f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics"
+            names = [metric["id"] for metric in self.rest(path) if metric["id"].endswith(ending)]
+            answers = self.rest(f"{path}?get={','.join(names)}") if names else []
+            found |= {metric["id"]: int(metric["sum"]) for metric in answers}
+        return found
+
     def job_movement(self) -> Any:
         return [(name, job["state"], job["tasks"]) for name, job in sorted(self.jobs().items())]
 
