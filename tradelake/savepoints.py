@@ -26,13 +26,19 @@ def newest(state: str, job: str) -> str | None:
     return max(found)[1] if found else None
 
 
+def _file_system(address: str) -> tuple[fs.FileSystem, str]:
+    """The file system of an address, and the path in it. Flink escapes nothing in a local folder's address; Arrow wants it escaped."""
+    local = address.removeprefix("file://")
+    return (fs.LocalFileSystem(), local) if local != address else fs.FileSystem.from_uri(address)
+
+
 def _names(address: str) -> list[str]:
-    system, path = fs.FileSystem.from_uri(address)
+    system, path = _file_system(address)
     return [found.base_name for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True))]
 
 
 def _complete(address: str) -> list[tuple[datetime, str]]:
-    system, path = fs.FileSystem.from_uri(address)
+    system, path = _file_system(address)
     listed = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     scheme = address.split("://")[0]
     return [(f.mtime, f"{scheme}://{f.path.removesuffix('/_metadata')}") for f in listed if f.base_name == "_metadata"]
