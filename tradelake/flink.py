@@ -1,7 +1,6 @@
 """Flink's own command line and SQL client, pointed at this Python's JRE and, where there is one, at the home's cluster."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,12 +46,6 @@ def client_variables(home: Home) -> dict[str, str]:
 def flink_command(home: Home) -> tuple[list[str], dict[str, str]]:
     """The `flink` command without its arguments, and the environment to run it in."""
     return [str(flink_home() / "bin" / "flink")], client_variables(home)
-
-
-def run_flink(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `flink` with these arguments and keep what it prints."""
-    command, variables = flink_command(home)
-    return subprocess.run([*command, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def java_environment(environment: Environment | None = None) -> None:

@@ -40,17 +40,10 @@ def socket_path(home: Path) -> Path:
     return folder / f"{hashlib.sha256(str(home).encode()).hexdigest()[:12]}.sock"
 
 
-def quoted(value: str) -> str:
-    """A value of an `environment=` list: supervisord reads `%` as its own, and splits as a shell does."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{escaped}"'
-
-
 def program(part: Part, command: Iterable[str]) -> str:
-    variables = {PART: part.name} | part.environment
     options = {
         "command": shlex.join(command).replace("%", "%%"),
-        "environment": ",".join(f"{name}={quoted(value)}" for name, value in variables.items()),
+        "environment": f"{PART}={part.name}",
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "3",
@@ -101,13 +94,15 @@ class Supervisor:
             Failure: it does not come up.
         """
         (self.home / CONFIGURATION).write_text(configuration(self.home, commands), encoding="utf-8")
-        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        variables = {name: os.environ[name] for name in INHERITED if name in os.environ} | ENCODING
+        variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        for part in commands:
+            variables |= part.environment  # inherited by the parts; in the file, supervisord would need them quoted its own way
         output = self.home / "logs" / "supervisord.out"
         with output.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIGURATION],
-                env=inherited | ENCODING | {"PATH": path} | environment(self.home, "supervisord"),
+                env=variables | environment(self.home, "supervisord"),
                 cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         while not self.running():

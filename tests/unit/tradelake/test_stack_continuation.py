@@ -1,0 +1,101 @@
+"""The jobs over a `down` and an `up`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tradelake.console import Failure
+from tradelake.home import Home
+from tradelake.rest import FlinkJob
+from tradelake.stack import continuation
+from tradelake.stack.continuation import TO_RESUME, resume_jobs, stop_jobs
+
+
+class Cluster:
+    """Jobs of a cluster: name -> whether all tasks run; what is asked of them is kept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **jobs: bool) -> None:
+        self.jobs, self.resumed = jobs, [""]
+        self.refuses = False
+        monkeypatch.setattr(continuation, "alive", lambda home: self.alive())
+        monkeypatch.setattr(continuation.jobs, "stop_all", self.stop)
+        monkeypatch.setattr(continuation.jobs, "resume", self.resume)
+
+    def alive(self) -> list[FlinkJob]:
+        return [FlinkJob("id", name, "RUNNING", {"running": int(running), "total": 1}) for name, running in self.jobs.items()]
+
+    def stop(self, home: Home) -> list[str]:
+        stopped, self.jobs = list(self.jobs), {}
+        if self.refuses:
+            raise Failure("gold could not be stopped")
+        return stopped
+
+    def resume(self, home: Home, names: list[str]) -> None:
+        self.resumed = names
+        self.jobs = dict.fromkeys(names, True)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def test_what_down_stops_up_resumes_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, bronze=True, gold=True)
+    stop_jobs(home, home.path)
+    assert cluster.jobs == {}
+    assert resume_jobs(home, home.path) == ["bronze", "gold"]
+    assert cluster.resumed == ["bronze", "gold"]
+    assert list(home.path.iterdir()) == []
+
+
+def test_a_job_that_will_not_stop_is_named_and_comes_back_too(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster(monkeypatch, bronze=True, gold=True)
+    cluster.refuses = True
+    stop_jobs(home, home.path)
+    assert "gold could not be stopped" in capsys.readouterr().err
+    assert json.loads((home.path / TO_RESUME).read_text()) == ["bronze", "gold"]
+
+
+def test_a_failed_resumption_is_tried_again_by_the_next_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, gold=True)
+    stop_jobs(home, home.path)
+
+    def fail(home: Home, names: list[str]) -> None:
+        raise Failure("no slots")
+
+    monkeypatch.setattr(continuation.jobs, "resume", fail)
+    with pytest.raises(Failure, match="no slots"):
+        resume_jobs(home, home.path)
+    monkeypatch.setattr(continuation.jobs, "resume", cluster.resume)
+    assert resume_jobs(home, home.path) == ["gold"]
+
+
+def test_a_stack_without_jobs_leaves_nothing_to_resume(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cluster(monkeypatch)
+    stop_jobs(home, home.path)
+    assert list(home.path.iterdir()) == []
+    assert resume_jobs(home, home.path) == []
+
+
+def test_jobs_that_high_availability_brings_back_are_waited_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, gold=False)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        cluster.jobs["gold"] = len(waits) == 3
+
+    monkeypatch.setattr(continuation.time, "sleep", sleep)
+    assert resume_jobs(home, home.path) == ["gold"]
+    assert len(waits) == 3
+
+
+def test_a_job_that_stays_in_restarts_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cluster(monkeypatch, gold=False)
+    monkeypatch.setattr(continuation, "PATIENCE", -1.0)
+    with pytest.raises(Failure, match="the stack is up, but gold still restarts"):
+        resume_jobs(home, home.path)
