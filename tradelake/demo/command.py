@@ -12,7 +12,7 @@ from tradelake.jobs import submit_jobs
 from tradelake.lake import connect
 from tradelake.latency import measure
 from tradelake.rest import FlinkRest
-from tradelake.stack import lifecycle
+from tradelake.stack import continuation, lifecycle
 from tradelake.tables import create_tables
 from tradelake.topics import create_topics
 
@@ -50,7 +50,7 @@ def prepare(home: Home, port_base: int | None) -> None:
     path = home.path.resolve()
     if not lifecycle.up(path, port_base):
         screen.print("  [green]✓[/] it is up already")
-    lifecycle.resume_jobs(home, path)
+    continuation.resume_jobs(home, path)
     settings = home.settings()
     screen.print("\n[bold]2 · The pipeline[/]: topics, tables, and the five jobs that move the trades")
     with step("topics and schemas"):
