@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import raw
 from tests.e2e.stack import Stack, free_port_base
 
 TAIL = 4_000
@@ -18,6 +19,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     home = given or tmp_path_factory.mktemp("stack") / "a-folder-of-its-own" / "deep-enough-that-no-socket-path-fits-into-it" / "home"
     stack = Stack(home, free_port_base())
     if given and home.exists():
+        raw.begin_anew()
         yield stack
         return
     try:

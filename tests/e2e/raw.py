@@ -1,16 +1,28 @@
 """Raw trades that tests make up, each with ids that no other test uses."""
 
+import time
 from itertools import count
 from typing import Any
 
 START_US = 1_722_470_400_000_000  # 2024-08-01 00:00 UTC
 SECOND_US = 1_000_000
-_trade_ids = count(1)
+_numbers = count(1)
+
+
+def begin_anew() -> None:
+    """On a stack that earlier runs have used: numbers that they have most likely not used."""
+    global _numbers
+    _numbers = count(int(time.time()) % 10_000_000)
+
+
+def number() -> int:
+    """One that no other test has."""
+    return next(_numbers)
 
 
 def binance(symbol: str, **changes: Any) -> dict[str, Any]:
     """A trade of the reader's schema; each a second after the one before."""
-    trade_id = next(_trade_ids)
+    trade_id = number()
     time_us = START_US + trade_id * SECOND_US
     return {
         "event_type": "trade",
@@ -28,15 +40,15 @@ def binance(symbol: str, **changes: Any) -> dict[str, Any]:
 
 def kraken(pair: str, **changes: Any) -> dict[str, Any]:
     """A trade of the reader's schema, as the v1 feed sends it; each a second after the one before."""
-    number = next(_trade_ids)
-    time_us = START_US + number * SECOND_US + 123_456
+    nth = number()
+    time_us = START_US + nth * SECOND_US + 123_456
     return {
         "channel_id": 321,
         "price": "58721.20000",
         "volume": "0.02798644",
         "timestamp": f"{time_us // SECOND_US}.{time_us % SECOND_US:06}",
-        "side": "bs"[number % 2],
-        "order_type": "lm"[number % 2],
+        "side": "bs"[nth % 2],
+        "order_type": "lm"[nth % 2],
         "misc": "",
         "pair": pair,
         "ingestion_timestamp": time_us + 50_000,

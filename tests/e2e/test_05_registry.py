@@ -15,7 +15,7 @@ EACH = 50
 
 
 def new_schema(stack: Stack, exchange: str, field: str) -> int:
-    """The id of a schema that no job has met."""
+    """The id of a schema that no job has met: the newest, and this field."""
     schema = evolved(stack, exchange)
     schema["fields"].append({"name": field, "type": "int", "default": 0})
     answer = stack.registry.register(f"{stack.topics[exchange]}-value", schema)
@@ -37,12 +37,12 @@ def hung_registry(pipeline: Stack) -> Iterator[int]:
 
 
 def test_a_registry_that_hangs_delays_silver_and_rejects_nothing(pipeline: Stack, request: pytest.FixtureRequest) -> None:
-    exchange, symbol = "binance", "HUNGUSDT"
-    unmet, known = new_schema(pipeline, exchange, "hung"), pipeline.schema_ids[exchange]
+    exchange, symbol, field = "binance", "HUNGUSDT", f"hung_{raw.number()}"
+    unmet, known = new_schema(pipeline, exchange, field), pipeline.schema_ids[exchange]
     before = pipeline.counts()
     pid = request.getfixturevalue("hung_registry")
     trades = [raw.binance(symbol) for _ in range(2 * EACH)]
-    pipeline.send_trades(exchange, [trade | {"sequence_of_the_feed": None, "hung": 1} for trade in trades[:EACH]], unmet)
+    pipeline.send_trades(exchange, [trade | {"sequence_of_the_feed": None, field: 1} for trade in trades[:EACH]], unmet)
     pipeline.send_trades(exchange, trades[EACH:], known)
     pipeline.wait_for_counts(**{BRONZE[exchange]: before[BRONZE[exchange]] + 2 * EACH})
     pipeline.wait_for_log("taskmanager", f"schema {unmet} cannot be had")
@@ -54,12 +54,12 @@ def test_a_registry_that_hangs_delays_silver_and_rejects_nothing(pipeline: Stack
 
 
 def test_a_registry_that_is_killed_comes_back_and_nothing_is_rejected(pipeline: Stack) -> None:
-    exchange, pair = "kraken", "KILLED/USD"
-    unmet, known = new_schema(pipeline, exchange, "killed"), pipeline.schema_ids[exchange]
+    exchange, pair, field = "kraken", "KILLED/USD", f"killed_{raw.number()}"
+    unmet, known = new_schema(pipeline, exchange, field), pipeline.schema_ids[exchange]
     rejected_before, killed = pipeline.lake.count(DLQ), pipeline.pid("registry")
     os.kill(killed, signal.SIGKILL)
     trades = [raw.kraken(pair) for _ in range(2 * EACH)]
-    pipeline.send_trades(exchange, [trade | {"sequence_of_the_feed": "1", "killed": 1} for trade in trades[:EACH]], unmet)
+    pipeline.send_trades(exchange, [trade | {"sequence_of_the_feed": "1", field: 1} for trade in trades[:EACH]], unmet)
     pipeline.send_trades(exchange, trades[EACH:], known)
     pipeline.arrive()
     assert pipeline.pid("registry") != killed
