@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from conf.settings import PIPELINE, SettingsError
 from tradelake.console import Failure, screen
@@ -77,5 +78,5 @@ def main() -> None:
     try:
         tradelake()
     except (Failure, SettingsError) as failure:
-        screen.print(f"[red]tradelake:[/] {failure}", soft_wrap=True, markup=True)
+        screen.print(f"[red]tradelake:[/] {escape(str(failure))}", soft_wrap=True, markup=True)
         sys.exit(1)

@@ -95,7 +95,7 @@ def render(view: View) -> Group:
     details.add_row("  repeats removed", f"{view.progress.repeats:,} [dim](trades that were sent again, as after a reconnect)[/]")
     details.add_row("  rejected for", by_reason(view.rejects) or "[dim]nothing yet[/]")
     details.add_row("  latency so far", _latency(view.hops) or "[dim]known once the first rows are committed[/]")
-    details.add_row("  now", f"[bold]{view.waiting_for}[/]")
+    details.add_row("  waiting for", f"[bold]{view.waiting_for}[/]")
     return Group(Text(""), bar, layers(view), details)
 
 

@@ -52,7 +52,7 @@ def watch(settings: Settings, connection: duckdb.DuckDBPyConnection, rate: float
             if sent.done():
                 sent.result()
             lines.show(view)
-            guard.see((view.sending.sent, view.progress), view.waiting_for, running_jobs(rest, settings.pipeline.job_names()))
+            guard.see((view.sending.sent, view.progress), look.layer, running_jobs(rest, settings.pipeline.job_names()))
             time.sleep(LOOK_EVERY_S)
     return Outcome(view.sending, view.progress, before, read_totals(connection, settings.pipeline), look.seconds)
 
@@ -62,6 +62,8 @@ class Look:
 
     def __init__(self, settings: Settings, connection: duckdb.DuckDBPyConnection, view: View, rest: FlinkRest) -> None:
         self._settings, self._connection, self._view, self._rest = settings, connection, view, rest
+        self.layer = "bronze"
+        """The first that lacks something; gold when none does and it has yet to commit."""
         self._decided: datetime | None = None
         self._measured = 0.0
         self.seconds = 0.0
@@ -79,6 +81,7 @@ class Look:
             return False  # a part of the stack is being restarted: `Watch` says so if that lasts
         sent, progress = self._view.sending, self._view.progress
         layer = progress.unfinished(sent.total)
+        self.layer = layer or "gold"
         self._view.waiting_for = WAITING[layer or "end"]
         if layer or not sent.until:
             return False
