@@ -111,6 +111,7 @@ def test_a_part_that_never_gets_ready_is_named(supervisor: Supervisor, monkeypat
 def test_a_callers_pipe_is_not_kept_open(supervisor: Supervisor) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
+    os.set_blocking(reading, False)
     start(supervisor, {part("kafka"): SLEEP})
     os.close(writing)
     assert os.read(reading, 1) == b""
