@@ -104,7 +104,7 @@ class Decode(ScalarFunction):
     def eval(self, raw: pd.Series) -> pd.Series:
         trades = pd.Series(pd.arrays.ArrowExtensionArray(self._decoder.decode(pa.array(raw, pa.binary()))))
         # PyFlink asks for a mask of nulls before it makes an Arrow array of what is one already, nulls included.
-        trades.isnull = lambda: None  # type: ignore[method-assign,assignment,return-value]
+        trades.isnull = lambda: None
         return trades
 
 
