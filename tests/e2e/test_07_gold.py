@@ -105,10 +105,10 @@ def test_an_hours_question_reads_only_that_hours_files(pipeline: Stack, recordin
     planned = pipeline.lake.files(GOLD, And(EqualTo("exchange_date", "2024-08-08"), EqualTo("exchange_hour", 23)))
     assert sorted(planned) == sorted(of_the_hour)
 
-    question = f"SELECT sum(price * quantity) FROM {GOLD} WHERE exchange_date = DATE '2024-08-08' AND exchange_hour = 23"
+    question = f"SELECT sum(price) FROM {GOLD} WHERE exchange_date = DATE '2024-08-08' AND exchange_hour = 23"
     plan = pipeline.tradelake("query", f"EXPLAIN ANALYZE {question}").stdout
     assert files_read(plan) == len(of_the_hour)
-    plan = pipeline.tradelake("query", f"EXPLAIN ANALYZE SELECT sum(price * quantity) FROM {GOLD}").stdout
+    plan = pipeline.tradelake("query", f"EXPLAIN ANALYZE SELECT sum(price) FROM {GOLD}").stdout
     assert files_read(plan) == len(all_files)
 
 

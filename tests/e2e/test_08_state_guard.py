@@ -79,25 +79,25 @@ def merged(base: dict, change: dict) -> dict:  # type: ignore[type-arg]
     return base | {key: merged(base.get(key, {}), value) if isinstance(value, dict) else value for key, value in change.items()}
 
 
-@pytest.fixture(params=MISTAKES)
-def mistaken(request: pytest.FixtureRequest, stack: Stack, tmp_path: Path) -> tuple[Path, str]:
+def mistaken(stack: Stack, folder: Path, mistake: str) -> tuple[Path, str]:
     """A pipeline file with a mistake, and the line that must name it."""
-    change, complaint = MISTAKES[request.param]
-    file = tmp_path / "mistaken.yaml"
+    change, complaint = MISTAKES[mistake]
+    file = folder / "mistaken.yaml"
     file.write_text(yaml.safe_dump(merged(stack.pipeline, change)), encoding="utf-8")
     return file, f"{file}: {complaint}"
 
 
-def test_a_mistake_in_the_pipeline_file_is_named_by_the_command_line(pipeline: Stack, mistaken: tuple[Path, str]) -> None:
-    file, complaint = mistaken
-    for command in (["submit", "gold"], ["topics", "create"], ["tables", "create"]):
-        ran = run([str(BIN / "tradelake"), "--home", str(pipeline.home), "--conf", str(file), *command])
-        assert (ran.exit_code, complaint in unfolded(ran)) == (1, True), ran.stderr
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_the_pipeline_file_is_named_by_the_command_line(pipeline: Stack, tmp_path: Path, mistake: str) -> None:
+    file, complaint = mistaken(pipeline, tmp_path, mistake)
+    ran = run([str(BIN / "tradelake"), "--home", str(pipeline.home), "--conf", str(file), "submit"])
+    assert (ran.exit_code, complaint in unfolded(ran)) == (1, True), ran.stderr
 
 
-def test_a_mistake_in_the_pipeline_file_is_named_by_flink_run_before_it_submits(pipeline: Stack, mistaken: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("mistake", ["an unknown key", "a duration without a unit"])
+def test_a_mistake_in_the_pipeline_file_is_named_by_flink_run_before_it_submits(pipeline: Stack, tmp_path: Path, mistake: str) -> None:
     before = everything_submitted(pipeline)
-    file, complaint = mistaken
+    file, complaint = mistaken(pipeline, tmp_path, mistake)
     ran = pipeline.flink_run("gold", "", "--conf", file)
     assert ran.exit_code != 0
     assert complaint in unfolded(ran)
