@@ -49,7 +49,7 @@ def test_everything_listens_on_the_loopback_address_only(pipeline: Stack) -> Non
     }
     assert {part for part, _, _ in places} >= set(PARTS)
     open_to_all = [place for place in places if place[1] not in ("127.0.0.1", "::1")]
-    # Beam 2.63 has no setting for where its servers for a Python worker listen: six a worker, on random ports of all interfaces
+    # Beam 2.61 has no setting for where its servers for a Python worker listen: six a worker, on random ports of all interfaces
     # (org.apache.beam.sdk.fn.server.ServerFactory says NettyServerBuilder.forPort).
     assert [part for part, _, _ in open_to_all] == ["taskmanager"] * BEAM_SERVERS * python_workers(pipeline)
 
