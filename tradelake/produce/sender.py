@@ -130,6 +130,8 @@ class Sender:
         report.sent, report.failed = report.sent - lost, report.failed + lost
         report.seconds += time.monotonic() - self._started if self._started else 0
         with kafka_failures(self._kafka):
+            # A client that has seen the broker restart asks with the leader's old epoch, and is refused: a new one it is.
+            self._admin = AdminClient(kafka_options(self._kafka))
             last = self._ends(self._first)
         report.offsets[self.topic] = {partition: (first, last[partition]) for partition, first in self._first.items()}
 
