@@ -14,7 +14,7 @@ FLOWING = 6_000
 RATE = 300
 
 
-@pytest.mark.parametrize(("part", "seed"), [("jobmanager", 101), ("taskmanager", 102)])
+@pytest.mark.parametrize(("part", "seed"), [("jobmanager", 101), ("taskmanager", 102), ("kafka", 103), ("s3", 104)])
 def test_a_part_killed_while_trades_flow_loses_and_doubles_nothing(pipeline: Stack, part: str, seed: int) -> None:
     pipeline.settle()
     before, killed = pipeline.counts(), pipeline.pid(part)

@@ -37,6 +37,12 @@ def test_a_metadata_column_dropped_from_silver_leaves_gold_running(without_colum
     assert pipeline.jobs()["gold"]["jid"] == gold
     assert pipeline.rest(f"/jobs/{gold}/checkpoints")["counts"]["restored"] == restored
 
+    pipeline.tradelake("stop", "gold")
+    pipeline.tradelake("submit", "gold")
+    pipeline.send_trades("kraken", [raw.kraken("DROPPED/EUR") for _ in range(50)])
+    pipeline.settle()
+    assert pipeline.lake.count(GOLD) == before + 100 + 4
+
 
 def test_with_the_column_added_again_everything_flows_as_before(pipeline: Stack) -> None:
     assert "silver_kraken_trades: exists and fits" in pipeline.tradelake("tables", "create").stdout
