@@ -70,10 +70,9 @@ class Stack:
         return ran
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
-        """Run `tradelake` beside the test."""
-        return subprocess.Popen(
-            self.command(*arguments), env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        """Run `tradelake` beside the test; its complaints go to a log of this name."""
+        with (self.home / "logs" / "beside.log").open("w", encoding="utf-8") as log:
+            return subprocess.Popen(self.command(*arguments), env=clean_environment(), stdout=subprocess.PIPE, stderr=log, text=True)
 
     def command(self, *arguments: object) -> list[str]:
         return [str(BIN / "tradelake"), "--home", str(self.home), "--conf", str(self.pipeline_file), *map(str, arguments)]
@@ -88,14 +87,18 @@ class Stack:
         return self.flink("run", "--detached", "-py", script, *(["--exchange", exchange] if exchange else []), *given)
 
     def status(self) -> dict[str, Any]:
+        """What `tradelake status` says of a stack in which all is well."""
         status: dict[str, Any] = self.tradelake("status", "--json").json
         return status
 
+    def health(self) -> dict[str, Any]:
+        """What `tradelake status` says, be all well or not."""
+        status: dict[str, Any] = run(self.command("status", "--json")).json
+        return status
+
     def pid(self, part: str) -> int:
-        """The process of a part, by `tradelake status`."""
-        (found,) = [one["pid"] for one in self.status()["parts"] if one["name"] == part]
-        pid: int = found
-        return pid
+        """The process of a part."""
+        return pid_in(self.status(), part)
 
     # What it stands on
 
@@ -237,6 +240,12 @@ class Stack:
 
     def discrepancies(self) -> list[str]:
         return discrepancies(self.lake, self.broker, self.topics.values())
+
+
+def pid_in(status: dict[str, Any], part: str) -> int:
+    (pid,) = [one["pid"] for one in status["parts"] if one["name"] == part]
+    assert isinstance(pid, int)
+    return pid
 
 
 def key_of(exchange: str, one: Raw) -> bytes:

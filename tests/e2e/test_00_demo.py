@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from conf.settings import PIPELINE
@@ -62,6 +63,22 @@ def test_the_demo_leaves_balanced_books_and_a_running_stack(stack: Stack, first:
     assert stack.discrepancies() == []
     assert stack.status()["running"] is True
     assert stack.running() == sorted(stack.job_names)
+
+
+def test_after_every_process_was_killed_up_finds_data_and_jobs_again(stack: Stack, first: dict[str, Any]) -> None:
+    """As after a reboot: nothing was told to end, and nothing but `up` is said."""
+    before, jobs = stack.counts(), {name: job["jid"] for name, job in stack.jobs().items()}
+    killed = stack.processes()
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed)
+    assert stack.processes() == []
+    stack.tradelake("status", exit_code=1)
+    stack.tradelake("up")
+    stack.wait_until_running()
+    assert {name: job["jid"] for name, job in stack.jobs().items()} == jobs
+    assert stack.counts() == before
+    assert stack.discrepancies() == []
 
 
 def test_a_second_demo_works_and_adds_no_row_to_gold(stack: Stack, first: dict[str, Any]) -> None:

@@ -36,6 +36,9 @@ def test_heavy_duplication_over_restarts_of_producer_and_job_leaves_each_trade_o
     for exchange in symbols:
         produce(exchange, GENERATED)  # the producer starts again from the beginning, and goes further
     pipeline.tradelake("submit", "gold")
+    restored = pipeline.rest(f"/jobs/{pipeline.jobs()['gold']['jid']}/checkpoints")["latest"]["restored"]
+    assert restored["is_savepoint"]
+    assert "/gold/savepoint-" in restored["external_path"]
     pipeline.settle()
 
     for exchange, chosen in symbols.items():

@@ -7,7 +7,7 @@ import yaml
 
 from tests.e2e import raw
 from tests.e2e.stack import BIN, Ran, Stack, run
-from tests.truth.lake import BRONZE, GOLD
+from tests.truth.lake import GOLD
 
 
 @pytest.mark.parametrize(("layer", "exchange"), [("bronze", "kraken"), ("silver", "kraken"), ("gold", "")])
@@ -24,24 +24,6 @@ def test_plain_flink_run_without_state_is_refused_while_the_table_has_rows(pipel
 
 def everything_submitted(stack: Stack) -> set[str]:
     return {job["jid"] for job in stack.rest("/jobs/overview")["jobs"]}
-
-
-def test_a_stopped_job_resumes_where_it_stopped(pipeline: Stack) -> None:
-    before = pipeline.counts()
-    stopped = pipeline.jobs()["bronze-kraken"]["jid"]
-    pipeline.tradelake("stop", "bronze-kraken")
-    assert "bronze-kraken" not in pipeline.jobs()
-    missed = [raw.kraken("RESUMED/USD") for _ in range(10)]
-    pipeline.send_trades("kraken", missed)
-    pipeline.tradelake("submit", "bronze-kraken")
-    job = pipeline.jobs()["bronze-kraken"]["jid"]
-    assert job != stopped
-    restored = pipeline.rest(f"/jobs/{job}/checkpoints")["latest"]["restored"]
-    assert restored["is_savepoint"]
-    assert f"/savepoints/bronze-kraken/savepoint-{stopped[:6]}" in restored["external_path"]
-    pipeline.settle()
-    assert pipeline.lake.count(BRONZE["kraken"]) == before[BRONZE["kraken"]] + len(missed) + 1
-    assert pipeline.discrepancies() == []
 
 
 def test_a_job_that_was_cancelled_resumes_from_its_newest_checkpoint(pipeline: Stack) -> None:

@@ -62,13 +62,6 @@ def test_topics_a_second_time_all_exist(pipeline: Stack) -> None:
     assert {topic: pipeline.broker.offsets(topic) for topic in pipeline.topics.values()} == before
 
 
-def test_tables_a_second_time_all_exist_and_fit(pipeline: Stack) -> None:
-    before = pipeline.counts()
-    printed = pipeline.tradelake("tables", "create").stdout
-    assert all(f"{table}: exists and fits" in printed for table in TABLES)
-    assert pipeline.counts() == before
-
-
 @pytest.fixture
 def misfit(pipeline: Stack, tmp_path: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack with a database of its own, in which one table has a column too few and one of another type."""
