@@ -153,8 +153,8 @@ def test_a_mirror_takes_the_place_of_the_repository(tmp_path: Path, monkeypatch:
         asked.append(url)
         raise requests.ConnectionError
 
-    monkeypatch.setenv("TRADELAKE_MAVEN_REPOSITORY", "http://mirror.invalid/maven/")
+    monkeypatch.setenv("TRADELAKE_MAVEN_REPOSITORY", "http://mirror.invalid/jars/")
     monkeypatch.setattr("jgo.util.http.get", get)
     with pytest.raises(requests.ConnectionError):
         jars.fetch_with_jgo(ARTIFACT, tmp_path, lambda size: None)
-    assert asked == ["http://mirror.invalid/maven/org/example/thing/1.0/thing-1.0.jar"]
+    assert asked == ["http://mirror.invalid/jars/org/example/thing/1.0/thing-1.0.jar"]
