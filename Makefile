@@ -15,7 +15,7 @@ STAMP := .venv/.set-up
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install everything into this folder: Python packages, a Java runtime, checked jars (about 2 GB, once)
+setup: $(STAMP) ## Install everything into this folder: Python packages, a Java runtime, checked jars (about 3 GB of disk, once)
 	@$(BIN)/tradelake jars
 
 demo: setup ## Start the stack, run the five jobs, send sample trades, and watch them arrive in gold

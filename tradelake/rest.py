@@ -44,9 +44,6 @@ class FlinkRest:
     def alive(self, name: str) -> FlinkJob | None:
         return next((job for job in self.jobs() if job.name == name and job.alive), None)
 
-    def job(self, job_id: str) -> dict[str, Any]:
-        return self.get(f"/jobs/{job_id}")
-
     def checkpoints(self, job_id: str) -> dict[str, Any]:
         return self.get(f"/jobs/{job_id}/checkpoints")
 
