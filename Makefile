@@ -24,8 +24,8 @@ demo: setup ## Start the stack, run the five jobs, send sample trades, and watch
 test: setup lint ## All tests, on a real stack of their own (about 15 minutes on two cores)
 	@$(BIN)/pytest
 
-unit: $(STAMP) ## The fast tests: no server, some 20 seconds
-	@$(BIN)/pytest tests/unit
+unit: $(STAMP) ## The fast tests: no server, half a minute at most
+	@$(BIN)/pytest tests/unit --numprocesses 2 --dist worksteal
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

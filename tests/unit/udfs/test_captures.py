@@ -83,6 +83,7 @@ RECORDINGS = [
 ]
 JUDGED = 500
 """Trades of a recording that the judge sees: it is the slow path."""
+BATCH_COLUMNS = frozenset(BATCH_TYPE.names)
 
 
 @pytest.mark.parametrize(("name", "file", "count", "reading", "schema_id"), RECORDINGS, ids=[f"{row[1]}-{row[4]}" for row in RECORDINGS])
@@ -99,5 +100,5 @@ def test_every_real_trade_is_read_exactly(captures, name, file, count, reading, 
 
 def batch_row(trade, schema_id):
     conditions = trade["trade_conditions"]
-    row = {name: value for name, value in trade.items() if name in BATCH_TYPE.names}
+    row = {name: value for name, value in trade.items() if name in BATCH_COLUMNS}
     return row | {"trade_condition": conditions[0] if conditions else None, "schema_id": schema_id}
