@@ -6,16 +6,25 @@ completely, and passed down as frozen objects. A mistake is a `SettingsError` th
 
 import os
 import re
-from datetime import timedelta
+import reprlib
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
 
 from conf import FOLDER
 
-UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86400}
+UNITS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+SECOND = timedelta(seconds=1)
+LONGEST = timedelta(days=1_000_000)
+"""In microseconds it fits the 64 bits of the engines."""
+LONGEST_WATERMARK = timedelta(days=99)
+"""An SQL interval has two digits of days."""
+MISTAKES_SHOWN = 10
 M = TypeVar("M", bound=BaseModel)
 PIPELINE = Path(str(FOLDER)) / "pipeline.yaml"
 
@@ -28,10 +37,30 @@ def duration(text: object) -> timedelta:
     """`"5 min"` as a timedelta. Units: ms, s, min, h, d."""
     if isinstance(text, timedelta):
         return text
-    match = re.fullmatch(r"(\d+)\s*(ms|s|min|h|d)", str(text))
-    if not match or int(match[1]) == 0:
+    match = re.fullmatch("0*([1-9][0-9]*) *(ms|s|min|h|d)", text) if isinstance(text, str) else None
+    if not match:
         raise ValueError("not a duration: write a whole number and a unit, as in 500 ms, 5 s, 5 min, 24 h, 7 d")
-    return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+    if len(match[1]) > len(str(milliseconds(LONGEST))) or int(match[1]) * UNITS[match[2]] > milliseconds(LONGEST):
+        raise ValueError(f"too long: at most {LONGEST.days} d")
+    return timedelta(milliseconds=int(match[1]) * UNITS[match[2]])
+
+
+def whole_seconds(value: timedelta) -> timedelta:
+    if value < SECOND or value % SECOND:
+        raise ValueError("not whole seconds: Iceberg takes no fraction of one, write 1 s or more")
+    return value
+
+
+def interval_fits(value: timedelta) -> timedelta:
+    if value > LONGEST_WATERMARK:
+        raise ValueError(f"too long: at most {LONGEST_WATERMARK.days} d")
+    return value
+
+
+def topic_name(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("Kafka allows no topic of this name")
+    return name
 
 
 def flink_duration(value: timedelta) -> str:
@@ -40,9 +69,10 @@ def flink_duration(value: timedelta) -> str:
 
 
 def sql_interval(value: timedelta) -> str:
-    """The duration as an SQL interval DAY TO SECOND: `"0 00:05:00"`."""
+    """The duration as an SQL interval DAY TO SECOND: `"0 00:05:00"`, `"0 00:00:00.500"`."""
     minutes, seconds = divmod(value.seconds, 60)
-    return f"{value.days} {minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+    fraction = f".{value.microseconds // 1000:03}" if value.microseconds else ""
+    return f"{value.days} {minutes // 60:02}:{minutes % 60:02}:{seconds:02}{fraction}"
 
 
 def milliseconds(value: timedelta) -> int:
@@ -54,7 +84,8 @@ def microseconds(value: timedelta) -> int:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
-Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+WholeSeconds = Annotated[Duration, AfterValidator(whole_seconds)]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(topic_name)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1, strict=True)]
 
@@ -82,6 +113,13 @@ class Job(Strict):
     max_parallelism: Count | None = None
     checkpoint_interval: Duration
 
+    @field_validator("max_parallelism")
+    @classmethod
+    def not_below_parallelism(cls, bound: int | None, info: ValidationInfo) -> int | None:
+        if bound is not None and bound < info.data.get("parallelism", 1):
+            raise ValueError(f"is below the job's parallelism, {info.data['parallelism']}")
+        return bound
+
 
 class BronzeJob(Job):
     partition_discovery: Duration
@@ -94,7 +132,7 @@ class SilverJob(Job):
 class GoldJob(Job):
     monitor_interval: Duration
     ttl: Duration
-    watermark: Duration
+    watermark: Annotated[Duration, AfterValidator(interval_fits)]
 
 
 class Jobs(Strict):
@@ -105,9 +143,9 @@ class Jobs(Strict):
 
 class Expiry(Strict):
     enabled: Annotated[bool, Field(strict=True)] = True
-    max_age: Duration
+    max_age: WholeSeconds
     retain_last: Count
-    every: Duration
+    every: WholeSeconds
 
 
 class Pipeline(Strict):
@@ -118,6 +156,17 @@ class Pipeline(Strict):
     limits: Limits
     jobs: Jobs
     expiry: Expiry
+
+    @field_validator("exchanges")
+    @classmethod
+    def a_topic_each(cls, exchanges: dict[str, Exchange]) -> dict[str, Exchange]:
+        """Kafka itself takes `a.b` and `a_b` for one name."""
+        owners: dict[str, str] = {}
+        for name, exchange in exchanges.items():
+            owner = owners.setdefault(exchange.topic.replace(".", "_"), name)
+            if owner != name:
+                raise ValueError(f"{owner} and {name} have one topic, {exchange.topic}: give each its own")
+        return exchanges
 
     def job_names(self) -> list[str]:
         """Every job of the pipeline, in the order of the data: `bronze-binance`, ..., `gold`."""
@@ -216,28 +265,87 @@ def load(pipeline: Path, environment: Path) -> Settings:
     return Settings(pipeline=load_pipeline(pipeline), environment=load_environment(environment))
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which no key stands twice; whatever is wrong is a `YAMLError` with its position."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
+            if key.value in seen:
+                raise ConstructorError(None, None, f"the key {_short(key.value)} stands here a second time", key.start_mark)
+            seen.add(key.value)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise ConstructorError(None, None, f"a value that is no {kind}, put it in quotes if it is text", node.start_mark) from error
+
+
+def _read_yaml(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    except RecursionError:
+        raise ConstructorError(None, None, "nested too deeply", loader.get_mark()) from None
+    finally:
+        loader.dispose()
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """Where and what, but nothing of the file's own text: it may be a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        problem = re.sub(r"""'[^']{2,}'|".*\"""", "...", error.problem or "", flags=re.DOTALL)
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
+    if isinstance(error, ReaderError):
+        return f"position {error.position}: {error.reason}"
+    return type(error).__name__
+
+
 def _load(path: Path, model: type[M]) -> M:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not UTF-8: byte {error.start}: {error.reason}") from None  # the cause holds the whole file
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path}: is not YAML that can be used: {_problem(error)}") from None  # the cause quotes the file
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: holds no keys; expected {', '.join(model.model_fields)}")
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise SettingsError("\n".join(f"{path}: {_key(e['loc'])}: {_reason(e)}" for e in error.errors())) from error
+        raise SettingsError(_mistakes(path, error)) from None  # the cause shows every value, passwords too
+
+
+def _mistakes(path: Path, error: ValidationError) -> str:
+    """A line each, for the first of them."""
+    mistakes = error.errors()
+    lines = [f"{path}: {_key(mistake['loc'])}: {_reason(mistake)}" for mistake in mistakes[:MISTAKES_SHOWN]]
+    more = len(mistakes) - len(lines)
+    return "\n".join([*lines, f"{path}: and {more} more mistakes"] if more else lines)
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part != "[key]")
+    return ".".join(_short(str(part)) for part in location if part != "[key]")
 
 
-def _reason(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
+def _reason(mistake: Any) -> str:
+    if mistake["type"] == "extra_forbidden":
         return "unknown key"
-    if error["type"] == "missing":
+    if mistake["type"] == "missing":
         return "is missing"
-    return f"{error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+    reason, given = mistake["msg"].removeprefix("Value error, "), mistake["input"]
+    if mistake["type"] == "string_type" and isinstance(given, (int, float, date)):
+        reason += ", put it in quotes"
+    if "options" in mistake["loc"] or isinstance(given, (dict, list)):  # where passwords stand
+        return str(reason)
+    return f"{reason} (got {reprlib.repr(given)})"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}..."

@@ -9,7 +9,9 @@ from pyflink.table import StatementSet
 
 import sql
 from conf.settings import flink_duration
-from flink_jobs.job import Run, finish, parser, sink_options, start, with_exchange
+from flink_jobs.job import Run, Wiring, finish, parser, require_tables, sink_options, start, with_exchange
+
+LABELS = {"Calc": ["add ingestion time"]}
 
 
 def build(run: Run) -> StatementSet:
@@ -35,7 +37,9 @@ def build(run: Run) -> StatementSet:
 def main(argv: Sequence[str] | None = None) -> None:
     options = with_exchange(parser("bronze", __doc__.splitlines()[0]))
     run, given = start(options, "bronze", argv)
-    finish(run, build(run), f"bronze_{run.exchange}_trades", given.fresh_state)
+    table = f"bronze_{run.exchange}_trades"
+    require_tables(run, table)
+    finish(run, build(run), Wiring([run.settings.pipeline.exchange(run.exchange).topic], table, LABELS), given.fresh_state)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from pyflink.table import StatementSet
 
 import sql
 from conf.settings import flink_duration, sql_interval
-from flink_jobs.job import Run, finish, parser, sink_options, source_options, start
+from flink_jobs.graph import Labels
+from flink_jobs.job import Run, Wiring, finish, parser, require_tables, sink_options, source_options, start
 
 TABLE = "gold_crypto_trades"
 
@@ -46,9 +47,22 @@ def _union(tables: Sequence[str]) -> str:
     return "(" + " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + ")"  # noqa: S608 - names checked by the settings
 
 
+def labels(exchanges: Sequence[str]) -> Labels:
+    """What the operators of `build` are called."""
+    return {
+        "Calc": [label for exchange in exchanges for label in (f"{exchange}: event time", f"{exchange}: arrival")]
+        + ["union", "date and hour"],
+        "WatermarkAssigner": [f"{exchange}: watermark" for exchange in exchanges],
+        "Deduplicate": ["keep the first of each message_id"],
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     run, given = start(parser("gold", __doc__.splitlines()[0]), "gold", argv)
-    finish(run, build(run), TABLE, given.fresh_state)
+    exchanges = list(run.settings.pipeline.exchanges)
+    silver = [f"silver_{exchange}_trades" for exchange in exchanges]
+    require_tables(run, *silver, TABLE)
+    finish(run, build(run), Wiring(silver, TABLE, labels(exchanges)), given.fresh_state)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
+import httpx
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
@@ -16,6 +17,7 @@ from pyflink.table import ExplainDetail, StatementSet, StreamTableEnvironment
 
 import sql
 from conf.settings import PIPELINE, Job, Settings, SettingsError, default_environment, flink_duration, load
+from flink_jobs.graph import Labels, execute
 
 # One file a split: Iceberg 1.11.0 reads wrongly from the middle of a split of several files. Only hints are heard, not table properties.
 ICEBERG_SOURCE = {
@@ -25,6 +27,9 @@ ICEBERG_SOURCE = {
     "max-planning-snapshot-count": "10",
 }
 NEVER = "2147483647"
+DEFAULT_MAX_PARALLELISM = 128
+"""Flink's own, of a job that small."""
+ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,23 @@ class Run:
         return f"{self.settings.environment.catalog.name}.{self.settings.pipeline.database}.{name}"
 
 
+@dataclass(frozen=True)
+class Wiring:
+    """What a job reads and writes.
+
+    Attributes:
+        sources: what it reads, in the order of its statements.
+        target: the table that nobody else writes.
+        labels: what its operators are called (see `graph`).
+        shared: tables that others write too -> the values of columns by which its own rows are known.
+    """
+
+    sources: Sequence[str]
+    target: str
+    labels: Labels
+    shared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
 def parser(layer: str, what: str) -> argparse.ArgumentParser:
     """The options that all jobs share; `what` is the job in one sentence."""
     options = argparse.ArgumentParser(prog=f"{layer}.py", description=what)
@@ -51,6 +73,9 @@ def parser(layer: str, what: str) -> argparse.ArgumentParser:
         default=default_environment(),
         help="where it runs: addresses of Kafka, registry, catalog, object store and Flink (default: $TRADELAKE_ENVIRONMENT, "
         "or environment.yaml in $TRADELAKE_HOME)",
+    )
+    options.add_argument(
+        "--parallelism", type=int, default=None, metavar="N", help="tasks of each operator, for this run (default: the pipeline file's)"
     )
     options.add_argument(
         "--fresh-state",
@@ -76,17 +101,23 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
         refuse(str(error))
     name = f"{layer}-{exchange}" if exchange else layer
     env = StreamExecutionEnvironment.get_execution_environment()
-    env.configure(_configuration(name, getattr(settings.pipeline.jobs, layer), settings))
+    job: Job = getattr(settings.pipeline.jobs, layer)
+    most = job.max_parallelism or DEFAULT_MAX_PARALLELISM
+    if given.parallelism is not None and not 1 <= given.parallelism <= most:
+        refuse(f"--parallelism {given.parallelism}: {name} can have 1 to {most} (jobs.{layer}.max_parallelism)")
+    env.configure(_configuration(name, job, settings, given.parallelism))
+    env.get_config().set_global_job_parameters(_shown(name, job, settings, given.conf))
     tables = StreamTableEnvironment.create(env)
     tables.execute_sql(_catalog_statement(settings))
     return Run(name, exchange, settings, env, tables), given
 
 
-def finish(run: Run, statements: StatementSet, target: str, fresh_state: bool) -> None:
+def finish(run: Run, statements: StatementSet, wiring: Wiring, fresh_state: bool) -> None:
     """Submit the job, unless that would break a promise."""
-    refuse_lost_state(run, target, fresh_state)
+    refuse_lost_state(run, wiring, fresh_state)
     refuse_updates(run, statements)
-    statements.execute()
+    warn_of_a_twin(run)
+    execute(run.env, run.name, statements, wiring.sources, wiring.labels)
     print(f"{run.name} is submitted")
 
 
@@ -95,12 +126,17 @@ def refuse(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def refuse_lost_state(run: Run, target: str, fresh_state: bool) -> None:
+def refuse_lost_state(run: Run, wiring: Wiring, fresh_state: bool) -> None:
     """A job without state reads everything again, and would write all of it a second time."""
-    if fresh_state or _restored_from(run.env) or not _has_rows(run, target):
+    if fresh_state or _restored_from(run.env):
+        return
+    tables = {wiring.target: {}, **wiring.shared}
+    written = [table for table, its_own in tables.items() if _has_rows(run, table, its_own)]
+    if not written:
         return
     refuse(
-        f"{run.name} would start without state while {run.settings.pipeline.database}.{target} has rows: they would be written again.\n"
+        f"{run.name} would start without state while {run.settings.pipeline.database}.{written[0]} has its rows: "
+        "they would be written again.\n"
         f"Resume it: `tradelake submit {run.name}`, or `flink run -s PATH`; its checkpoints and savepoints stand below "
         f"{run.settings.environment.flink.state}.\nOr insist: --fresh-state."
     )
@@ -113,6 +149,34 @@ def refuse_updates(run: Run, statements: StatementSet) -> None:
     changes = [line.strip() for line in plan.splitlines() if set(re.findall(r"changelogMode=\[(.*?)\]", line)) - {"I", "NONE"}]
     if changes or "changelogMode=[I]" not in plan:
         refuse(f"the plan of {run.name} is not insert-only:\n" + "\n".join(changes))
+
+
+def require_tables(run: Run, *names: str) -> None:
+    """Refuse, before anything is planned, a job one of whose tables does not exist."""
+    catalog = _catalog(run)
+    missing = [name for name in names if not catalog.tableExists(_identifier(run, name))]
+    if missing:
+        refuse(
+            f"{run.settings.pipeline.database} at {run.settings.environment.catalog.uri} has no table {', '.join(missing)}; "
+            "`tradelake tables create` makes them"
+        )
+
+
+def warn_of_a_twin(run: Run) -> None:
+    """Say so where the cluster of the environment's file already runs a job of this name; one that does not answer is not asked twice."""
+    rest = run.settings.environment.flink.rest.rstrip("/")
+    try:
+        jobs = httpx.get(f"{rest}/jobs/overview", timeout=3).json()["jobs"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
+        return
+    for job in jobs:
+        if job["name"] == run.name and job["state"] not in ENDED:
+            print(
+                f"warning: {run.name} runs already, as {job['jid']}. Two of them write every row twice: stop one "
+                f"(`tradelake stop {run.name}`, or {rest}/#/job/running/{job['jid']}/overview)",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def source_options(monitor_interval: timedelta) -> dict[str, str]:
@@ -136,11 +200,11 @@ def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
     return options
 
 
-def _configuration(name: str, job: Job, settings: Settings) -> Configuration:
+def _configuration(name: str, job: Job, settings: Settings, parallelism: int | None) -> Configuration:
     state = settings.environment.flink.state.rstrip("/")
     values = {
         "pipeline.name": name,
-        "parallelism.default": str(job.parallelism),
+        "parallelism.default": str(parallelism or job.parallelism),
         "execution.checkpointing.interval": flink_duration(job.checkpoint_interval),
         "execution.checkpointing.dir": f"{state}/checkpoints/{name}",
         "execution.checkpointing.savepoint-dir": f"{state}/savepoints/{name}",
@@ -156,6 +220,14 @@ def _configuration(name: str, job: Job, settings: Settings) -> Configuration:
     return configuration
 
 
+def _shown(name: str, job: Job, settings: Settings, conf: Path) -> dict[str, str]:
+    """What Flink's web UI shows as the job's parameters. Addresses stay out: their options may hold secrets."""
+    limits = settings.pipeline.limits
+    shown = {"job": name, "conf": str(conf), "database": settings.pipeline.database}
+    shown |= {key: flink_duration(value) if isinstance(value, timedelta) else str(value) for key, value in job.model_dump().items()}
+    return shown | {f"limits.{key}": flink_duration(value) for key, value in limits.model_dump().items()}
+
+
 def _catalog_statement(settings: Settings) -> str:
     environment = settings.environment
     return sql.statements("catalog", name=environment.catalog.name, properties=sql.options(environment.catalog_properties()))[0]
@@ -167,12 +239,32 @@ def _restored_from(env: StreamExecutionEnvironment) -> str:
     return str(configuration.get_string("execution.state-recovery.path", ""))
 
 
-def _has_rows(run: Run, table: str) -> bool:
-    iceberg: Any = get_gateway().jvm.org.apache.iceberg
+def _has_rows(run: Run, name: str, where: Mapping[str, str]) -> bool:
+    """Whether a table has rows; `where` is asked of the bounds of its files only, which may say yes too often, never no."""
+    table = _catalog(run).loadTable(_identifier(run, name))
+    snapshot = table.currentSnapshot()
+    if snapshot is None or int(snapshot.summary().get("total-records") or 0) == 0:
+        return False
+    scan = table.newScan()
+    for column, value in where.items():
+        scan = scan.filter(_iceberg().expressions.Expressions.equal(column, value))
+    files = scan.planFiles()
+    try:
+        return bool(files.iterator().hasNext())
+    finally:
+        files.close()
+
+
+def _catalog(run: Run) -> Any:
     environment = run.settings.environment
-    loader = iceberg.flink.CatalogLoader.rest(
-        environment.catalog.name, get_gateway().jvm.org.apache.hadoop.conf.Configuration(), environment.catalog_properties()
-    )
-    name = iceberg.catalog.TableIdentifier.parse(f"{run.settings.pipeline.database}.{table}")
-    snapshot = loader.loadCatalog().loadTable(name).currentSnapshot()
-    return snapshot is not None and int(snapshot.summary().get("total-records") or 0) > 0
+    hadoop = get_gateway().jvm.org.apache.hadoop.conf.Configuration()
+    loader = _iceberg().flink.CatalogLoader.rest(environment.catalog.name, hadoop, environment.catalog_properties())
+    return loader.loadCatalog()
+
+
+def _identifier(run: Run, table: str) -> Any:
+    return _iceberg().catalog.TableIdentifier.parse(f"{run.settings.pipeline.database}.{table}")
+
+
+def _iceberg() -> Any:
+    return get_gateway().jvm.org.apache.iceberg

@@ -153,7 +153,7 @@ def _judged_row(value: Row, trade: Any, schema_id: int) -> Row:
         trade.source_sequence,
         trade.ingestion_timestamp,
         trade.vendor_data,
-        _signed(schema_id),
+        schema_id,
         value.topic,
         value.partition,
         value.offset,
@@ -171,10 +171,5 @@ def _rejected_row(value: Row, raw: bytes | None, why: Rejected) -> Row:
         value.topic,
         value.partition,
         value.offset,
-        None if why.schema_id is None else _signed(why.schema_id),
+        why.schema_id,
     )
-
-
-def _signed(schema_id: int) -> int:
-    """The id as the INT column holds it: registries use signed ids, broken bytes can name any 32 bits."""
-    return schema_id - (1 << 32) if schema_id >= 1 << 31 else schema_id

@@ -12,11 +12,18 @@ from pyflink.table.udf import udf
 import conf
 import sql
 from conf.settings import microseconds
-from flink_jobs.job import Run, finish, parser, sink_options, source_options, start, with_exchange
+from flink_jobs.job import Run, Wiring, finish, parser, refuse, require_tables, sink_options, source_options, start, with_exchange
 from flink_jobs.operators import BATCH_TYPE, JUDGED, REJECTED, Decide, Decode, Rules
 from udfs.rules import Limits
 
 DLQ = "silver_dlq_trades"
+LABELS = {
+    "PythonCalc": ["decode batch"],
+    "TableToDataSteam": ["decoded", "doubtful"],
+    "view": ["decoded, doubtful or not", "decoded, certain or not", "judged valid", "judged invalid"],
+    "Calc": ["keep what is doubtful", "certain to silver", "judged to silver", "rejected to dead letters"],
+    "Map": ["side output"],
+}
 
 
 def build(run: Run) -> StatementSet:
@@ -67,7 +74,14 @@ def _rules(run: Run) -> Rules:
 def main(argv: Sequence[str] | None = None) -> None:
     options = with_exchange(parser("silver", __doc__.splitlines()[0]))
     run, given = start(options, "silver", argv)
-    finish(run, build(run), f"silver_{run.exchange}_trades", given.fresh_state)
+    table = f"silver_{run.exchange}_trades"
+    try:
+        _rules(run).open()  # what is wrong with the registry's options would else be found by the workers, again and again
+    except ValueError as error:
+        refuse(f"registry.options: {error}")
+    bronze = f"bronze_{run.exchange}_trades"
+    require_tables(run, bronze, table, DLQ)
+    finish(run, build(run), Wiring([bronze], table, LABELS, {DLQ: {"bronze_source": bronze}}), given.fresh_state)
 
 
 if __name__ == "__main__":

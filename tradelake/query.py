@@ -2,7 +2,9 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -48,8 +50,18 @@ def query(home: Home, statement: str | None, file: Any, name: str | None, listed
         for known, question in questions().items():
             click.echo(f"{known:<{max(map(len, questions()))}}  {question}")
         return
-    text = file.read() if file else shipped(name) if name else str(statement)
-    run(home, text, form)
+    run(home, shipped(name) if name else given(file, statement), form)
+
+
+def given(file: Any, statement: str | None) -> str:
+    """The SQL of the file or of the argument; wrong usage if it is not UTF-8."""
+    try:
+        text: str = file.read() if file else str(statement)
+        text.encode()
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        where = f"{file.name} is" if file else "it is"
+        raise click.UsageError(f"the SQL must be UTF-8, {where} not: {error.reason} at {error.start}") from None
+    return text
 
 
 def run(home: Home, text: str, form: str | None) -> None:
@@ -58,12 +70,29 @@ def run(home: Home, text: str, form: str | None) -> None:
     settings = home.settings()
     with connect(settings, spill_folder(home)) as connection:
         try:
-            cursor = execute(connection, text, settings)
-            columns = [column[0] for column in cursor.description]
-            numeric = [str(column[1]).split("(")[0] in NUMBERS for column in cursor.description]
-            write(columns, numeric, cursor, form)
+            interruptible(connection, lambda: answer(connection, text, settings, form))
         except duckdb.Error as error:
             raise Failure(message(error)) from error
+
+
+def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
+    """Do it in another thread: while DuckDB computes in this one, Python hears no Ctrl-C."""
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(work)
+        try:
+            working.result()
+        except KeyboardInterrupt:
+            connection.interrupt()
+            raise
+
+
+def answer(connection: duckdb.DuckDBPyConnection, text: str, settings: Settings, form: str | None) -> None:
+    cursor = execute(connection, text, settings)
+    columns = [column[0] for column in cursor.description]
+    if form == "json" and (twice := [name for name, times in Counter(columns).items() if times > 1]):
+        raise click.UsageError(f"an object has each name once, and several columns are called {', '.join(twice)}: name them with AS")
+    numeric = [str(column[1]).split("(")[0] in NUMBERS for column in cursor.description]
+    write(columns, numeric, cursor, form)
 
 
 def check_statement(text: str) -> None:

@@ -1,5 +1,7 @@
 """Flink's REST API, as far as the command line needs it."""
 
+import ipaddress
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +37,8 @@ class FlinkRest:
 
     def __init__(self, url: str, patience: float = 30) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.Client(base_url=self.url, timeout=10)
+        # A proxy of the surroundings would be asked for 127.0.0.1 too.
+        self._client = httpx.Client(base_url=self.url, timeout=10, trust_env=not is_loopback(httpx.URL(self.url).host))
         self._patience = patience
 
     def jobs(self) -> list[FlinkJob]:
@@ -49,8 +52,19 @@ class FlinkRest:
 
     def stop_with_savepoint(self, job_id: str, folder: str) -> str:
         """Begin to stop a job with a savepoint below `folder`; the trigger's id."""
-        answer = self._send("POST", f"/jobs/{job_id}/stop", json={"drain": False, "formatType": "NATIVE", "targetDirectory": folder})
-        return str(answer["request-id"])
+        return self._trigger(f"/jobs/{job_id}/stop", {"drain": False, "formatType": "NATIVE", "targetDirectory": folder})
+
+    def savepoint(self, job_id: str, folder: str, form: str) -> str:
+        """Begin a savepoint below `folder`, in the `NATIVE` or `CANONICAL` format, of a job that goes on; the trigger's id."""
+        return self._trigger(f"/jobs/{job_id}/savepoints", {"cancel-job": False, "formatType": form, "target-directory": folder})
+
+    def _trigger(self, path: str, body: dict[str, Any]) -> str:
+        """The id is ours, so that asking again after a lost answer triggers nothing again."""
+        return str(self._send("POST", path, json={**body, "triggerId": uuid.uuid4().hex})["request-id"])
+
+    def page(self, job_id: str, tab: str = "overview") -> str:
+        """The address of a job's page in Flink's web UI."""
+        return f"{self.url}/#/job/running/{job_id}/{tab}"
 
     def savepoint_status(self, job_id: str, trigger: str) -> dict[str, Any]:
         return self.get(f"/jobs/{job_id}/savepoints/{trigger}")
@@ -78,6 +92,13 @@ class FlinkRest:
             raise Failure(f"Flink refuses {method} {path}: {response.text[:300]}")
         answer: dict[str, Any] = response.json()
         return answer
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Unavailable(Exception):

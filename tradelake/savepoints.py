@@ -5,9 +5,13 @@ Checkpoints: `<state>/checkpoints/<job>/<job id>/chk-<n>`. Savepoints: `<state>/
 Only the newest may be resumed: an older one would lose or double rows of Iceberg tables.
 """
 
+from configparser import ConfigParser
 from datetime import datetime
+from typing import Any
 
 from pyarrow import fs
+
+from conf.settings import S3
 
 
 def folder(state: str, job: str) -> str:
@@ -15,30 +19,59 @@ def folder(state: str, job: str) -> str:
     return f"{state.rstrip('/')}/savepoints/{job}"
 
 
-def newest(state: str, job: str) -> str | None:
+def newest(state: str, job: str, s3: S3) -> str | None:
     """The address of the job's newest complete savepoint or checkpoint, or None when it has none."""
+    return max(states(state, job, s3), default=(None, None))[1]
+
+
+def states(state: str, job: str, s3: S3) -> list[tuple[datetime, str]]:
+    """Every complete savepoint and checkpoint of a job: when it was completed, and its address."""
+    store = _Store(s3)
     checkpoints = f"{state.rstrip('/')}/checkpoints/{job}"
-    of_its_ids = tuple(f"savepoint-{job_id[:6]}-" for job_id in _names(checkpoints))
+    of_its_ids = tuple(f"savepoint-{job_id[:6]}-" for job_id in store.names(checkpoints))
     by_flink = [
-        f"{state.rstrip('/')}/savepoints/{name}" for name in _names(f"{state.rstrip('/')}/savepoints") if name.startswith(of_its_ids)
+        f"{state.rstrip('/')}/savepoints/{name}" for name in store.names(f"{state.rstrip('/')}/savepoints") if name.startswith(of_its_ids)
     ]
-    found = [complete for address in (checkpoints, folder(state, job), *by_flink) for complete in _complete(address)]
-    return max(found)[1] if found else None
+    return [complete for address in (checkpoints, folder(state, job), *by_flink) for complete in store.complete(address)]
 
 
-def _file_system(address: str) -> tuple[fs.FileSystem, str]:
-    """The file system of an address, and the path in it. Flink escapes nothing in a local folder's address; Arrow wants it escaped."""
-    local = address.removeprefix("file://")
-    return (fs.LocalFileSystem(), local) if local != address else fs.FileSystem.from_uri(address)
+class _Store:
+    """Folders of this machine (`file://`) and of the environment's object store (`s3://`)."""
 
+    def __init__(self, s3: S3) -> None:
+        self._s3 = s3
 
-def _names(address: str) -> list[str]:
-    system, path = _file_system(address)
-    return [found.base_name for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True))]
+    def names(self, address: str) -> list[str]:
+        system, path = self._file_system(address)
+        return [found.base_name for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True))]
 
+    def complete(self, address: str) -> list[tuple[datetime, str]]:
+        system, path = self._file_system(address)
+        listed = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+        scheme = address.split("://")[0]
+        return [(f.mtime, f"{scheme}://{f.path.removesuffix('/_metadata')}") for f in listed if f.base_name == "_metadata"]
 
-def _complete(address: str) -> list[tuple[datetime, str]]:
-    system, path = _file_system(address)
-    listed = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
-    scheme = address.split("://")[0]
-    return [(f.mtime, f"{scheme}://{f.path.removesuffix('/_metadata')}") for f in listed if f.base_name == "_metadata"]
+    def _file_system(self, address: str) -> tuple[fs.FileSystem, str]:
+        """The file system of an address, and the path in it. Flink escapes nothing in an address; Arrow wants it escaped."""
+        scheme, _, path = address.partition("://")
+        if scheme == "file":
+            return fs.LocalFileSystem(), path
+        if scheme not in ("s3", "s3a"):
+            known: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(address)
+            return known
+        store: Any = fs.S3FileSystem(
+            endpoint_override=self._s3.endpoint,
+            region=self._s3.region,
+            force_virtual_addressing=not self._s3.path_style_access,
+            **self._keys(),
+        )
+        return store, path
+
+    def _keys(self) -> dict[str, str]:
+        """Of the environment's credentials file; without one, Arrow goes the AWS chain."""
+        if self._s3.credentials_file is None:
+            return {}
+        profile = ConfigParser()
+        profile.read(self._s3.credentials_file, encoding="utf-8")
+        keys = profile["default"]
+        return {"access_key": keys["aws_access_key_id"], "secret_key": keys["aws_secret_access_key"]}

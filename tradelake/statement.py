@@ -1,6 +1,8 @@
 """What may be asked of the lake: exactly one SELECT, or EXPLAIN of one, that calls nothing with effects outside of its answer."""
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +28,13 @@ WITH_EFFECTS = frozenset(
 """Functions that a SELECT can call and that write files or change the engine."""
 HIDING = frozenset({"json_execute_serialized_sql", "query"})
 """Functions that run a statement given as text, past this check."""
+OF_PYTHON = frozenset({"arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_map_function"})
+"""Functions that take an address in memory for a table; a wrong one ends the process."""
+SHUT_OFF = WITH_EFFECTS | HIDING | OF_PYTHON
+ADDRESS_WITH_SETTINGS = re.compile(r"[a-z][a-z0-9+.-]*://.*\?", re.IGNORECASE | re.DOTALL)
+"""What DuckDB could take for an address and its settings, such as another `s3_endpoint`."""
+INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
+"""Unicode's control, format and separator characters."""
 
 
 class Refused(ValueError):
@@ -42,13 +51,34 @@ def check(statement: str) -> None:
     parsed = duckdb.extract_statements(statement)
     if len(parsed) != 1:
         raise Refused(f"{len(parsed)} statements given")
+    _check_spaces(statement)
     kind = parsed[0].type
     if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
         raise Refused(f"{kind.name} is not allowed: the lake is read-only here")
     select = _explained(statement) if kind == duckdb.StatementType.EXPLAIN else statement
-    for function in _functions(_syntax_tree(select)):
-        if function.lower() in WITH_EFFECTS | HIDING:
-            raise Refused(f"the function {function} is shut off")
+    for key, value in _texts(_syntax_tree(select)):
+        if key == "function_name" and value.lower() in SHUT_OFF:
+            raise Refused(f"the function {value} is shut off")
+        if ADDRESS_WITH_SETTINGS.match(value):
+            raise Refused("an address with a question mark in it is not allowed")
+
+
+def _check_spaces(statement: str) -> None:
+    """Refuse invisible characters outside of quotes: DuckDB's parser takes some for a space, its tokenizer takes them for letters."""
+    for token in _tokens(statement):
+        if token.startswith((b"'", b'"')):
+            continue
+        for character in token.decode():
+            if character not in " \t\n\r\f\v" and unicodedata.category(character) in INVISIBLE:
+                raise Refused(f"the character U+{ord(character):04X} stands outside of quotes, write a plain space")
+
+
+def _tokens(statement: str) -> Iterator[bytes]:
+    """Each token as DuckDB's own tokenizer finds it, with the spaces and comments behind it."""
+    text = statement.encode()
+    starts = [offset for offset, _ in duckdb.tokenize(statement)]
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        yield text[start:end]
 
 
 def _explained(statement: str) -> str:
@@ -56,17 +86,16 @@ def _explained(statement: str) -> str:
 
     DuckDB's own tokenizer finds the words, so that no comment can hide one.
     """
-    text = statement.encode()
-    starts = [offset for offset, _ in duckdb.tokenize(statement)]
-    words = [
-        text[start:end].split(b"--")[0].split(b"/*")[0].strip().lower() for start, end in zip(starts, [*starts[1:], None], strict=True)
-    ]
+    tokens = list(_tokens(statement))
+    words = [token.split(b"--")[0].split(b"/*")[0].strip().lower() for token in tokens]
+    if words[0] != b"explain":
+        raise Refused("an EXPLAIN must begin with that word")
     first = 1
     if words[first] == b"analyze":
         first += 1
     elif words[first] == b"(" and words[first + 1] in (b"analyze", b"format"):
         first = words.index(b")") + 1
-    return text[starts[first] :].decode()
+    return b"".join(tokens[first:]).decode()
 
 
 def _syntax_tree(select: str) -> Any:
@@ -80,11 +109,13 @@ def _syntax_tree(select: str) -> Any:
     return tree
 
 
-def _functions(tree: Any) -> Iterator[str]:
-    if isinstance(tree, dict):
-        if "function_name" in tree:
-            yield tree["function_name"]
-        tree = list(tree.values())
-    if isinstance(tree, list):
+def _texts(tree: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in the tree, and the key that it stands at."""
+    if isinstance(tree, str):
+        yield key, tree
+    elif isinstance(tree, dict):
+        for name, branch in tree.items():
+            yield from _texts(branch, name)
+    elif isinstance(tree, list):
         for branch in tree:
-            yield from _functions(branch)
+            yield from _texts(branch, key)

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import click
+from rich.markup import escape
 
 import sql
 from conf.settings import Pipeline, Settings
@@ -54,9 +55,9 @@ def create(home: Home) -> None:
     started = time.monotonic()
     found = create_tables(home.settings())
     for table in found:
-        output.print(f"{table.name}: {'created' if table.created else 'exists'}{'' if table.misfits else ' and fits'}")
+        output.print(f"{escape(table.name)}: {'created' if table.created else 'exists'}{'' if table.misfits else ' and fits'}")
         for note in table.notes:
-            output.print(f"    {note}")
+            output.print(f"    {escape(note)}")
     output.print(f"{len(found)} tables after {time.monotonic() - started:.1f} s")
     misfits = [f"{table.name}: {misfit}" for table in found for misfit in table.misfits]
     if misfits:

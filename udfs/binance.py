@@ -36,7 +36,7 @@ WIRE = (
     ("trade_time_ms", "T", int),
     ("is_buyer_maker", "m", bool),
 )
-SYMBOL = re.compile(r"[A-Z0-9]+")
+SYMBOL = re.compile(r"[A-Z0-9]++")
 FIRST_MICROSECOND = 10**14
 """A trade time from here on is in microseconds: the stream was opened with `timeUnit=MICROSECOND`."""
 FLAGS = ("false", "true", "null")

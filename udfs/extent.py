@@ -11,7 +11,9 @@ Schema = Any
 
 MAX_DEPTH = 64
 SPARE_STEPS = 1000
-"""Values that a record may hold beyond four a byte; values of no size (null, an empty record) are the only ones that need them."""
+STEPS_A_BYTE, MOST_STEPS_A_BYTE = 4, 64
+LARGEST_ALLOWANCE = 1_000_000
+"""Steps; where a byte stops being worth as many as the schema has nodes. No trade comes near, and it ends a bomb within seconds."""
 SHIFTS = range(0, 70, 7)
 FIXED_WIDTH = {"null": 0, "float": 4, "double": 8}
 
@@ -20,35 +22,49 @@ class Malformed(ValueError):
     """The bytes are not a record of the schema."""
 
 
-def extent(body: bytes, schema: Schema, names: dict[str, Schema]) -> int:
+def extent(body: bytes, schema: Schema, names: dict[str, Schema], nodes: int) -> int:
     """The length of the record that `body` starts with.
+
+    Steps that take a byte are bounded by the bytes. Those that take none (null, a record) are counted; a flat record cannot have too many,
+    since each has a node of its own.
 
     Args:
         names: full name -> definition of the schema's named types.
+        nodes: of the schema, as `count_nodes` counts them.
 
     Raises:
         Malformed: it breaks off, holds what the specification forbids, or is nested or repeated beyond all measure.
     """
-    walk = _Walk(body, names)
+    allowance = min(min(nodes, MOST_STEPS_A_BYTE) * len(body), LARGEST_ALLOWANCE)
+    walk = _Walk(body, names, SPARE_STEPS + STEPS_A_BYTE * len(body) + nodes + allowance)
     walk.skip(schema, 0)
     return walk.at
 
 
+def count_nodes(schema: Schema) -> int:
+    """The types that are written in a schema; a name is one, whatever it stands for."""
+    if isinstance(schema, list):
+        return 1 + sum(map(count_nodes, schema))
+    if not isinstance(schema, dict):
+        return 1
+    within = [field["type"] for field in schema.get("fields", ())] + [schema[key] for key in ("items", "values") if key in schema]
+    return 1 + sum(map(count_nodes, within))
+
+
 class _Walk:
-    def __init__(self, body: bytes, names: dict[str, Schema]) -> None:
+    def __init__(self, body: bytes, names: dict[str, Schema], spare: int) -> None:
         self.body, self.names = body, names
         self.at = 0
-        self.steps = SPARE_STEPS + 4 * len(body)
+        self.spare = spare
 
     def skip(self, schema: Schema, depth: int) -> None:
-        self.steps -= 1
-        if self.steps < 0 or depth > MAX_DEPTH:
-            raise Malformed("nested or repeated beyond all measure")
+        if depth > MAX_DEPTH:
+            raise Malformed("nested beyond all measure")
         if isinstance(schema, list):
             return self.skip(schema[self._index(len(schema))], depth + 1)
         kind = schema["type"] if isinstance(schema, dict) else schema
         if kind in FIXED_WIDTH:
-            self._advance(FIXED_WIDTH[kind])
+            self._step(FIXED_WIDTH[kind])
         elif kind == "boolean":
             self._index(2, zigzag=False)
         elif kind in ("int", "long"):
@@ -56,16 +72,17 @@ class _Walk:
         elif kind in ("string", "bytes"):
             self._text(kind)
         elif kind == "fixed":
-            self._advance(schema["size"])
+            self._step(schema["size"])
         elif kind == "enum":
             self._index(len(schema["symbols"]))
         elif kind in ("record", "error"):
+            self._step(0)
             for field in schema["fields"]:
                 self.skip(field["type"], depth + 1)
         elif kind in ("array", "map"):
             self._blocks(schema, depth)
         else:
-            self.skip(self.names[kind] if isinstance(kind, str) else kind, depth + 1)
+            self.skip(self.names[kind], depth)
 
     def _blocks(self, schema: Schema, depth: int) -> None:
         while count := self._long(64):
@@ -76,6 +93,12 @@ class _Walk:
                 self.skip(schema["items"] if schema["type"] == "array" else schema["values"], depth + 1)
             if end not in (None, self.at):
                 raise Malformed("a block is not as long as it says")
+
+    def _step(self, length: int) -> None:
+        self.spare -= not length
+        if self.spare < 0:
+            raise Malformed("repeated beyond all measure")
+        self._advance(length)
 
     def _text(self, kind: str) -> None:
         length, start = self._long(64), self.at

@@ -60,7 +60,7 @@ class Judge:
 
     def _decode(self, writer: WriterSchema, body: bytes) -> dict[str, Any]:
         try:
-            length = extent(body, writer.parsed, writer.names)
+            length = extent(body, writer.parsed, writer.names, writer.nodes)
             if length < len(body):
                 raise Rejected("trailing_bytes", f"{len(body) - length} bytes after the record")
             record: dict[str, Any] = schemaless_reader(BytesIO(body), writer.parsed, self._exchange.reader_schema)

@@ -29,9 +29,9 @@ RECORD = "com.k2.marketdata.raw.KrakenRawTrade"
 
 TRADE = ("price", "volume", "timestamp", "side", "order_type", "misc")
 UNNUMBERED_KEY = ("pair", "timestamp", "price", "volume", "side", "order_type", "misc", "occurrence")
-PAIR = re.compile(r"([A-Z0-9]+)/([A-Z0-9]+)")
+PAIR = re.compile(r"([A-Z0-9]++)/([A-Z0-9]++)")
 RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
-EPOCH = re.compile(r"0*([0-9]{1,10})(?:\.([0-9]{1,6}))?")
+EPOCH = re.compile(r"(?:0*+([1-9][0-9]{0,9})|0++)(?:\.([0-9]{1,6}))?")
 CERTAIN_EPOCH = r"^[0-9]{9,10}(\.[0-9]{1,6})?$"
 MICROSECONDS = pa.decimal128(16, 6)
 SIDES = {"b": "BUY", "s": "SELL"}
@@ -137,7 +137,7 @@ def microseconds(timestamp: str) -> int:
     match = EPOCH.fullmatch(timestamp)
     if not match:
         raise Rejected("timestamp_unreadable", timestamp)
-    return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+    return int(match[1] or "0") * 1_000_000 + int((match[2] or "").ljust(6, "0"))
 
 
 def split_pair(pair: str) -> tuple[str, str]:

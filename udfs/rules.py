@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from udfs.rejected import Rejected
 
-DECIMAL_TEXT = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?")
+DECIMAL_TEXT = re.compile(r"(-?)([0-9]++)(?:\.([0-9]++))?")
 WHOLE_DIGITS, SCALE = 10, 8
 """DECIMAL(18, 8)."""
 EARLIEST_US = 946_684_800_000_000

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fastavro import parse_schema
 
-from udfs.extent import Schema
+from udfs.extent import Schema, count_nodes
 from udfs.rejected import Rejected
 
 T = TypeVar("T")
@@ -25,6 +25,7 @@ class WriterSchema:
     fullname: str
     parsed: Schema
     names: dict[str, Schema]
+    nodes: int
     _compiled: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def compiled(self, compile: Callable[["WriterSchema"], T]) -> T:
@@ -46,7 +47,8 @@ def parse(schema_id: int, text: str) -> WriterSchema:
         named: dict[str, Schema] = parsed["__named_schemas"]
         for schema in named.values():
             _check_fields(schema)
-        return WriterSchema(schema_id, parsed["name"], parsed, named)
+            _check_size(schema)
+        return WriterSchema(schema_id, parsed["name"], parsed, named, count_nodes(parsed))
     except Exception as error:
         raise Rejected("incompatible_schema", f"{type(error).__name__}: {error}", schema_id) from error
 
@@ -64,3 +66,9 @@ def _check_fields(schema: Schema) -> None:
     names = [field["name"] for field in schema.get("fields", ())]
     if len(names) != len(set(names)):
         raise ValueError(f"{schema['name']} has two fields of one name")
+
+
+def _check_size(schema: Schema) -> None:
+    """A size that is no Java int is none; the decoders would believe it."""
+    if schema["type"] == "fixed" and not (type(schema["size"]) is int and 0 <= schema["size"] < 2**31):
+        raise ValueError(f"{schema['name']} has {schema['size']!r:.40} bytes")

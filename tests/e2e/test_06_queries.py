@@ -103,7 +103,9 @@ def test_a_select_reads_nothing_but_the_lake(pipeline: Stack, statement: str) ->
 def test_flinks_sql_client_opens_with_catalog_and_tables_in_place(pipeline: Stack, tmp_path: Path) -> None:
     script = tmp_path / "script.sql"
     script.write_text(f"SHOW TABLES;\nSELECT COUNT(*) AS rejected FROM {DLQ};\nSELECT * FROM no_such_table;\n", encoding="utf-8")
-    printed = pipeline.tradelake("sql", "--file", script).stdout
+    printed = pipeline.tradelake("sql", "--file", script, exit_code=1).stdout
     assert all(f"| {table}" in re.sub(" +", " ", printed) for table in TABLES)
     assert f"| {pipeline.lake.count(DLQ)} |" in re.sub(" +", " ", printed)
     assert "Object 'no_such_table' not found" in printed
+    script.write_text("SHOW TABLES;\n", encoding="utf-8")
+    pipeline.tradelake("sql", "--file", script)

@@ -9,7 +9,7 @@ import sql
 from conf.settings import Settings
 from tradelake.console import output
 from tradelake.demo.progress import Progress, read_rejects
-from tradelake.demo.screen import closing, hops_table, program, rejects_table, totals_table
+from tradelake.demo.screen import closing, hops_table, program, rejects_table, totals_table, unmeasured
 from tradelake.demo.traffic import Sending
 from tradelake.latency import Hop
 from tradelake.results import batches, print_rows
@@ -50,6 +50,8 @@ def report(settings: Settings, connection: duckdb.DuckDBPyConnection, outcome: O
         "Half of them took no longer than p50, 99 % no longer than p99; the targets are the reference system's."
     )
     output.print(hops_table(hops))
+    if missing := unmeasured(hops):
+        output.print(f"  {missing}\n", soft_wrap=True)
     output.print(closing(settings.environment.flink.rest, program()), soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -111,7 +112,7 @@ def layers(view: View) -> Table:
 
 
 def by_reason(rejects: list[Reject]) -> str:
-    return ", ".join(f"{reject.reason} {reject.messages:,}" for reject in rejects)
+    return ", ".join(f"{escape(reject.reason)} {reject.messages:,}" for reject in rejects)
 
 
 def rejects_table(rejects: list[Reject]) -> Table:
@@ -121,7 +122,7 @@ def rejects_table(rejects: list[Reject]) -> Table:
     table.add_column("messages", justify="right")
     table.add_column("one of them")
     for reject in rejects:
-        table.add_row(reject.type, reject.reason, f"{reject.messages:,}", Text(reject.example or ""))
+        table.add_row(Text(reject.type), Text(reject.reason), f"{reject.messages:,}", Text(reject.example or ""))
     return table
 
 
@@ -153,12 +154,19 @@ def hops_table(hops: dict[str, Hop]) -> Table:
     return table
 
 
+def unmeasured(hops: dict[str, Hop]) -> str:
+    """One line that says which rows the table lacks; nothing when it has all."""
+    rows = ", ".join(f"{hops[name].unmeasured:,} rows of {HOP_NAMES[name]}" for name in HOPS if hops[name].unmeasured)
+    return rows and f"Not measured: {rows}; their snapshot is from before this demo, or has expired."
+
+
 def _seconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.1f} s"
 
 
 def closing(web_ui: str, program: str) -> str:
     """What to try next; `program` is how a person calls tradelake."""
+    web_ui, program = escape(web_ui), escape(program)
     commands = {
         f"{program} query --list": "questions that are ready to ask, as in: query --name last_trades",
         f'{program} query "{QUESTION}"': "a question of your own, in SQL",

@@ -35,9 +35,9 @@ class Sent(ProgressColumn):
 
 
 def _number(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """click's ranges let `nan` through."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("is not a number")
+    """click's ranges let `nan` through, and `inf` where nothing bounds them."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("is not a finite number")
     return value
 
 

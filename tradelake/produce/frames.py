@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, cast
 
 GZIP = b"\x1f\x8b"
+BUFFER = 1 << 16
 STDIN = "-"
 NANOSECONDS = 1_000
 """Of a microsecond."""
 SECONDS = re.compile(r"([0-9]{1,12})(?:\.([0-9]+))?")
 PLACES = 6
+LONGEST_REASON = 300
+"""Characters; what is echoed may be a whole line."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,24 @@ class Unreadable:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.reason}"
+        reason = self.reason if len(self.reason) <= LONGEST_REASON else f"{self.reason[:LONGEST_REASON]}..."
+        return f"{self.file}, line {self.line}: {reason}"
+
+
+class _Unread(io.RawIOBase):
+    """A stream with the bytes back in front that were read of it."""
+
+    def __init__(self, head: bytes, rest: io.BufferedReader) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        taken = self._head[: len(buffer)] or self._rest.read1(len(buffer))  # readinto1 waits for more than it has
+        self._head = self._head[len(taken) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
 
 
 def read(file: str) -> Iterator[Frame | Unreadable]:
@@ -65,15 +85,16 @@ def read(file: str) -> Iterator[Frame | Unreadable]:
 @contextmanager
 def _opened(file: str) -> Iterator[Iterable[bytes]]:
     with sys.stdin.buffer if file == STDIN else Path(file).open("rb") as raw:
-        buffered = cast(io.BufferedReader, raw)
-        yield gzip.GzipFile(fileobj=buffered) if buffered.peek(len(GZIP)).startswith(GZIP) else buffered
+        head = raw.read(len(GZIP))
+        whole = io.BufferedReader(_Unread(head, cast(io.BufferedReader, raw)), BUFFER)
+        yield gzip.GzipFile(fileobj=whole) if head == GZIP else whole
 
 
 def _frame(file: str, number: int, line: bytes) -> Frame | Unreadable:
     try:
         entry = json.loads(line, parse_float=Decimal, parse_constant=_no_number)
         return Frame(file, number, received_us(entry), entry["frame"])
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         return Unreadable(file, number, f"no JSON object with a frame: {error}")
     except KeyError as error:
         return Unreadable(file, number, f"{error} is missing")

@@ -83,7 +83,7 @@ def _recorded(
         try:
             messages = _messages(sender, exchange, line)
         except (ValueError, TypeError, OverflowError) as error:
-            messages = Unreadable(line.file, line.line, f"no trade: {error}")
+            messages = Unreadable(line.file, line.line, f"no trade to send: {error}")
         if isinstance(messages, Unreadable):
             report.unreadable += 1
             complain(messages)

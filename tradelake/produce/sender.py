@@ -35,8 +35,10 @@ IDEMPOTENT = {
     "message.timeout.ms": PATIENCE_S * 1000,
     "delivery.report.only.error": True,
 }
+LIMIT, OVERHEAD = "message.max.bytes", 36
+"""Of a message that the client takes; its own default is below the broker's. Key and value have what the overhead leaves."""
 PROMPT = {"linger.ms": 5}
-BULK = {"linger.ms": 50, "batch.size": 1_000_000, "batch.num.messages": 100_000, "queue.buffering.max.messages": 500_000}
+BULK = {LIMIT: 1_000_000, "linger.ms": 50, "batch.size": 1_000_000, "batch.num.messages": 100_000, "queue.buffering.max.messages": 500_000}
 
 Offsets = dict[int, int]
 
@@ -82,6 +84,7 @@ class Sender:
         self._key_field = KEY_FIELD[exchange]
         self._kafka, self._rate = settings.environment.kafka, rate
         options = kafka_options(self._kafka)
+        self._limit = int(options.get(LIMIT, BULK[LIMIT]))
         with kafka_failures(self._kafka):
             self._admin = AdminClient(options)
             self._producer = Producer({**BULK, **IDEMPOTENT, **(PROMPT if rate else {}), **options, "on_delivery": self._not_delivered})
@@ -100,11 +103,14 @@ class Sender:
         """Key and value of a record of the exchange's current schema.
 
         Raises:
-            KeyError, ValueError, TypeError, OverflowError: it is no such record.
+            KeyError, ValueError, TypeError, OverflowError: it is no such record, or too large for one message.
         """
         out = BytesIO()
         schemaless_writer(out, self._schema, record, strict=True)
-        return str(record[self._key_field]).encode(), wire.join(self.schema_id, out.getvalue())
+        key, value = str(record[self._key_field]).encode(), wire.join(self.schema_id, out.getvalue())
+        if (size := len(key) + len(value) + OVERHEAD) > self._limit:
+            raise ValueError(f"a message of {size:,} bytes; {LIMIT} is {self._limit:,}")
+        return key, value
 
     def send(self, record: Mapping[str, Any]) -> None:
         """Send one record of the exchange's current schema."""

@@ -1,10 +1,13 @@
 """What must be true of the machine before a stack starts; each refusal is one line that says what to do."""
 
 import fcntl
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -13,6 +16,8 @@ from tradelake.console import Failure
 MEMORY_NEEDED = 3_000_000_000
 DISK_NEEDED = 2_000_000_000
 CGROUP = Path("/sys/fs/cgroup")
+LOCK = ".lock"
+"""The file of a home that is locked while a command works on it, and that names this command."""
 
 
 def free_memory() -> int:
@@ -62,10 +67,38 @@ def writing(home: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
-    """One `up` or `down` of a home at a time."""
-    with (home / ".lock").open("w") as file:
+    """One command at a time that starts or stops something of this home, which is made if it is not there.
+
+    Commands take it, once; what they call does not: a process that holds it is refused like any other.
+
+    Raises:
+        Failure: another command works on the home, or the home cannot be written.
+    """
+    with writing(home):
+        file = locked(home)
+    with file:
+        yield
+
+
+def locked(home: Path) -> TextIO:
+    """The home's lock file, locked until it is closed, or its process ends."""
+    while True:
+        home.mkdir(parents=True, exist_ok=True)
+        file = (home / LOCK).open("a+", encoding="utf-8", errors="backslashreplace")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), (home / LOCK).stat()):
+                file.truncate(0)
+                print(command_line(), file=file, flush=True)
+                return file
         except BlockingIOError:
-            raise Failure(f"another `tradelake up` or `tradelake down` works on {home}; wait until it has ended") from None
-        yield
+            file.seek(0)
+            with file:
+                raise Failure(f"{file.read().strip() or 'another command'} works on {home}; wait until it has ended") from None
+        except FileNotFoundError:
+            pass  # `down --purge` has deleted it in between: what is locked is no longer the home's lock
+        file.close()
+
+
+def command_line() -> str:
+    return f"`{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}` (pid {os.getpid()})"

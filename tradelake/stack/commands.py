@@ -7,15 +7,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from tradelake.console import Failure, output
 from tradelake.home import Home
 from tradelake.stack import continuation, lifecycle, parts
 from tradelake.stack import logs as part_logs
 from tradelake.stack import status as stack_status
+from tradelake.stack.checks import alone
 from tradelake.stack.ports import NAMES, Ports, read_ports
 
-HIGHEST_BASE = 65535 - len(NAMES)
+PORT_BASE = click.IntRange(1024, 65535 - len(NAMES))
 
 
 def place(home: Home) -> Path:
@@ -33,7 +35,7 @@ def remembered_ports(path: Path) -> Ports:
 @click.command()
 @click.option(
     "--port-base",
-    type=click.IntRange(1024, HIGHEST_BASE),
+    type=PORT_BASE,
     help=f"First of {len(NAMES)} ports, the web UI's; remembered in the home.  [default: 18080]",
 )
 @click.pass_obj
@@ -43,8 +45,9 @@ def up(home: Home, port_base: int | None) -> None:
     Harmless when it is up already. Parts that die are started again, as long as the stack is up.
     """
     began, path = time.monotonic(), place(home)
-    started = lifecycle.up(path, port_base)
-    running = continuation.resume_jobs(home, path)
+    with alone(path):
+        started = lifecycle.up(path, port_base)
+        running = continuation.resume_jobs(home, path)
     jobs = f", {len(running)} jobs running" if running else ""
     output.print(
         f"{'up' if started else 'already up'}{jobs} after {time.monotonic() - began:.1f} s · {remembered_ports(path).url('flink')}"
@@ -58,12 +61,13 @@ def down(home: Home, purge: bool) -> None:
     """Stop the jobs with savepoints, then every process of the stack. The data stays."""
     began, path = time.monotonic(), place(home)
     if not path.exists():
-        output.print(f"nothing runs in {path}: there is no such folder")
+        output.print(f"nothing runs in {escape(str(path))}: there is no such folder", soft_wrap=True)
         return
     remembered_ports(path)
-    lifecycle.down(home, path)
-    if purge:
-        lifecycle.purge(path)
+    with alone(path):
+        lifecycle.down(home, path)
+        if purge:
+            lifecycle.purge(path)
     output.print(f"down{' and deleted' if purge else ''} after {time.monotonic() - began:.1f} s")
 
 
@@ -71,9 +75,9 @@ def down(home: Home, purge: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One object, for programs.")
 @click.pass_obj
 def status(home: Home, as_json: bool) -> None:
-    """Show the parts and the jobs. Exits with 1 when one of them does not run."""
+    """Show the parts and the pipeline's jobs. Exits with 1 when a part does not run, or a job that nobody stopped with a savepoint."""
     path = place(home)
-    found = stack_status.read_status(path, remembered_ports(path))
+    found = stack_status.read_status(path, remembered_ports(path), home.pipeline().job_names())
     if as_json:
         click.echo(json.dumps(found.json()))
     else:

@@ -1,8 +1,13 @@
-"""The pipeline's jobs over a `down` and an `up`: stopped with savepoints, resumed from them."""
+"""The pipeline's jobs over a `down` and an `up`: stopped with savepoints, resumed from them.
+
+Both under the home's lock, `checks.alone`, which the caller holds: two that resume at once would submit every job twice.
+"""
 
 import json
 import time
 from pathlib import Path
+
+from rich.markup import escape
 
 from tradelake import jobs
 from tradelake.console import Failure, screen, step
@@ -28,7 +33,7 @@ def stop_jobs(home: Home, path: Path) -> None:
             (path / TO_RESUME).write_text(json.dumps(names), encoding="utf-8")
             jobs.stop_all(home)
     except Failure as failure:
-        screen.print(f"  [yellow]![/] {failure}; the stack goes down all the same", soft_wrap=True)
+        screen.print(f"  [yellow]![/] {escape(str(failure))}; the stack goes down all the same", soft_wrap=True)
 
 
 def resume_jobs(home: Home, path: Path) -> list[str]:
@@ -36,7 +41,7 @@ def resume_jobs(home: Home, path: Path) -> list[str]:
     file = path / TO_RESUME
     if file.exists():
         jobs.resume(home, json.loads(file.read_text(encoding="utf-8")))
-        file.unlink()
+        file.unlink(missing_ok=True)
     if [job for job in alive(home) if not job.running]:
         with step("jobs running again"):
             wait_until_running(home)

@@ -44,7 +44,9 @@ TASKMANAGER = Role("taskmanager", "org.apache.flink.runtime.taskexecutor.TaskMan
 def command(site: Site, role: Role) -> list[str]:
     library = sorted((flink_home() / "lib").glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
     jvm, program = memory_options(site, role.memory)
-    log = (f"-Dlog.file=logs/{role.name}.log", f"-Dlog4j.configurationFile={CONF_DIR}/log4j-console.properties")
+    log = [f"-Dlog4j.configurationFile={CONF_DIR}/log4j-console.properties"]
+    if role is JOBMANAGER:
+        log.append(f"-Dlog.file={log_file(role)}")
     options = (
         loopback_agent(site),
         *jvm,
@@ -56,11 +58,18 @@ def command(site: Site, role: Role) -> list[str]:
     )
     dynamic = {
         "io.tmp.dirs": SCRATCH,  # a list, split at commas
+        # Not as log.file: beside that, each RocksDB would write a log that nobody deletes. So it stands in the instance's folder and goes
+        # with it. state.backend.rocksdb.log.dir would have Flink forget its files, and fail where a home's name is long (FLINK-31743).
+        "taskmanager.log.path": log_file(TASKMANAGER),
         "metrics.internal.query-service.port": site.ports[f"{role.name}-metrics-query"],
         "metrics.reporter.prom.port": site.ports[f"{role.name}-prometheus"],
     }
     program += [argument for key, value in dynamic.items() for argument in ("-D", f"{key}={value}")]
     return [JAVA, *options, "-cp", ":".join(map(str, library)), role.main_class, "--configDir", CONF_DIR, *program]
+
+
+def log_file(role: Role) -> str:
+    return f"logs/{role.name}.log"
 
 
 def loopback_agent(site: Site) -> str:

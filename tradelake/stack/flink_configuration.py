@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from string import Template
@@ -58,6 +59,8 @@ def configuration(site: Site) -> str:
 
 
 def configure(site: Site) -> None:
+    """Write what Flink reads, and empty what it only needs while it runs: a killed TaskManager leaves its jobs' RocksDB folders there."""
+    shutil.rmtree(site.home / SCRATCH, ignore_errors=True)
     for folder in ("ha", "tmp", "state/checkpoints", "state/savepoints"):
         site.folder(f"flink/{folder}")
     target = site.folder(CONF_DIR)

@@ -1,4 +1,4 @@
-"""Bringing a stack up, and taking it down."""
+"""Bringing a stack up, and taking it down. Whoever calls `up`, `down` or `purge` holds the home's lock, `checks.alone`."""
 
 import shutil
 import time
@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
+from rich.markup import escape
 
 from tradelake.console import Failure, screen, step
 from tradelake.home import Home
@@ -13,7 +14,7 @@ from tradelake.jar_placement import misplaced
 from tradelake.jars import Jars, cache_folder, load_lock, verified_jars
 from tradelake.stack import flink_configuration, registry
 from tradelake.stack.catalog import WAREHOUSE
-from tradelake.stack.checks import alone, check_resources, writing
+from tradelake.stack.checks import LOCK, check_resources, writing
 from tradelake.stack.continuation import stop_jobs
 from tradelake.stack.credentials import REGION, credentials_file
 from tradelake.stack.part import Part, Site
@@ -32,12 +33,11 @@ def up(home: Path, base: int | None) -> bool:
     """
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-        with alone(home):
-            supervisor, remembered = Supervisor(home), read_ports(home)
-            if supervisor.running() and remembered:
-                return complete(supervisor, remembered, base)
-            start_anew(supervisor, Ports(base) if base else remembered or Ports(DEFAULT_BASE))
-            return True
+        supervisor, remembered = Supervisor(home), read_ports(home)
+        if supervisor.running() and remembered:
+            return complete(supervisor, remembered, base)
+        start_anew(supervisor, Ports(base) if base else remembered or Ports(DEFAULT_BASE))
+        return True
 
 
 def complete(supervisor: Supervisor, ports: Ports, base: int | None) -> bool:
@@ -102,7 +102,7 @@ def write_environment(site: Site) -> None:
 
 def down(home: Home, path: Path) -> None:
     """Stop the jobs, then every part, those that use others first, and leave no process of this home."""
-    with writing(path), alone(path):
+    with writing(path):
         supervisor = Supervisor(path)
         if supervisor.running():
             stop_jobs(home, path)
@@ -122,5 +122,16 @@ def stop_processes(supervisor: Supervisor) -> None:
 
 
 def purge(path: Path) -> None:
-    with writing(path), step(f"deleted {path}"):
-        shutil.rmtree(path)
+    """Delete the home. The lock goes last: an `up` that finds it gone makes a home of its own, which is none of ours to delete."""
+    with writing(path), step(f"deleted {escape(str(path))}"):
+        for child in path.iterdir():
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            elif child.name != LOCK:
+                child.unlink()
+        (path / LOCK).unlink(missing_ok=True)
+        try:
+            path.rmdir()
+        except OSError:
+            if not (path / LOCK).exists():
+                raise

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from tradelake.console import Failure
 from tradelake.stack.part import ENCODING, Part
@@ -118,8 +118,14 @@ class Supervisor:
             return {}
 
     def start(self, part: str) -> None:
-        with suppress(Fault):  # it runs already
+        """Raises:
+        Failure: the supervisor does not start it; that it runs already is none.
+        """
+        try:
             self.call("startProcess", part, False)
+        except Fault as fault:
+            if fault.faultCode != Faults.ALREADY_STARTED:
+                raise Failure(f"the supervisor does not start {part}: {fault.faultString} (`tradelake logs supervisord`)") from fault
 
     def stop(self, part: str) -> None:
         with suppress(Fault, *UNREACHABLE):  # it is stopped already

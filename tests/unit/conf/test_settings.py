@@ -1,4 +1,6 @@
+import traceback
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,21 @@ def test_the_packaged_settings_and_the_example_environment_are_accepted() -> Non
         ("database", "x; DROP", "database: "),
         ("exchanges", {}, "exchanges: "),
         ("expiry.enabled", "perhaps", "expiry.enabled: "),
+        ("jobs.gold.ttl", "9999999999 d", "jobs.gold.ttl: too long: at most 1000000 d"),
+        ("jobs.gold.ttl", "9" * 400 + " ms", "jobs.gold.ttl: too long: at most 1000000 d"),
+        ("jobs.gold.ttl", "9" * 5000 + " ms", "jobs.gold.ttl: too long: at most 1000000 d"),
+        ("jobs.gold.ttl", "\u0663 s", "jobs.gold.ttl: not a duration"),
+        ("jobs.gold.ttl", 5, "jobs.gold.ttl: not a duration"),
+        ("jobs.gold.watermark", "100 d", "jobs.gold.watermark: too long: at most 99 d"),
+        ("expiry.max_age", "500 ms", "expiry.max_age: not whole seconds"),
+        ("expiry.every", "1500 ms", "expiry.every: not whole seconds"),
+        ("exchanges.binance.topic", ".", "exchanges.binance.topic: Kafka allows no topic of this name"),
+        ("exchanges.binance.topic", "..", "exchanges.binance.topic: Kafka allows no topic of this name"),
+        ("exchanges.binance.topic", "x" * 250, "exchanges.binance.topic: "),
+        ("exchanges.binance.topic", "kraken-trades", "exchanges: binance and kraken have one topic, kraken-trades"),
+        ("exchanges.binance.topic", "kraken-trades\n", "exchanges.binance.topic: "),
+        ("jobs.gold.parallelism", 17, "jobs.gold.max_parallelism: is below the job's parallelism, 17"),
+        ("database", 5, "database: Input should be a valid string, put it in quotes (got 5)"),
     ],
 )
 def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, key: str, value: object, complaint: str) -> None:
@@ -60,6 +77,92 @@ def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, key: str, value: obj
     with pytest.raises(SettingsError) as error:
         load_pipeline(file)
     assert str(error.value).startswith(f"{file}: {complaint}")
+
+
+@pytest.mark.parametrize("key", ["expiry.max_age", "expiry.every", "jobs.gold.parallelism"])
+def test_the_smallest_and_the_largest_value_are_accepted(tmp_path: Path, key: str) -> None:
+    load_pipeline(changed(tmp_path, key, 16 if key.endswith("parallelism") else "1 s"))
+
+
+SECRET = "hunter2"
+PASSWORD_IN_OPTIONS = [
+    ("kafka", "{bootstrap_servers: b, options: {sasl.password: 8675309}}", "kafka.options.sasl.password: Input should be a valid string"),
+    ("kafka", "{bootstrap_servers: b, options: {sasl.password: [hunter2]}}", "kafka.options.sasl.password: "),
+    ("registry", "{url: u, options: 'user:hunter2'}", "registry.options: "),
+    ("registry", "{url: u, options: [hunter2]}", "registry.options: "),
+    ("registry", "[{options: hunter2}]", "registry: "),
+]
+PASSWORD_NEAR_A_MISTAKE = [
+    ("kafka", "{options: {sasl.password: *hunter2 }}", "line 1, column 34: found undefined alias ..."),
+    ("kafka", "{options: {sasl.password: !hunter2 }}", "line 1, column 34: could not determine a constructor for the tag ..."),
+    ("kafka", "{options: {sasl.password: 'hunter2}}", "line "),
+    ("kafka", "{options: {sasl.password: !!int hunter2}}", "line 1, column 34: a value that is no int, put it in quotes"),
+    ("kafka", "{options: {sasl.password: hunter2: 8675309}}", "line "),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "complaint"), PASSWORD_IN_OPTIONS + PASSWORD_NEAR_A_MISTAKE)
+def test_what_stands_below_options_is_never_shown(tmp_path: Path, key: str, value: str, complaint: str) -> None:
+    file = tmp_path / "environment.yaml"
+    file.write_text(f"{key}: {value}\n")
+    with pytest.raises(SettingsError) as error:
+        load_environment(file)
+    assert f"{file}: " in str(error.value)
+    assert complaint in str(error.value)
+    shown = "".join(traceback.format_exception(error.value))
+    assert SECRET not in shown
+    assert "8675309" not in shown
+
+
+ALIAS_BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 8)}]\n" for m, n in pairwise("abcdefghij"))
+
+
+@pytest.mark.parametrize("value", ["*j", "'" + "x " * 100_000 + "'", "{a: *j, b: *j}"])
+@pytest.mark.parametrize("key", ["database", "expiry", "exchanges"])
+def test_a_huge_value_makes_no_huge_message(tmp_path: Path, key: str, value: str) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(f"{ALIAS_BOMB}{key}: {value}\n")
+    with pytest.raises(SettingsError, match=f"{file}: {key}[.:]") as error:
+        load_pipeline(file)
+    assert len(str(error.value)) < 5_000
+
+
+def test_many_mistakes_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"and 990 more mistakes$") as error:
+        load_pipeline(changed(tmp_path, "exchanges.binance.quote_assets", ["x"] * 1_000))
+    assert len(str(error.value).splitlines()) == 11
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("2024-99-99", "line 2, column 4: a value that is no timestamp, put it in quotes if it is text"),
+        ("!!float x", "line 2, column 4: a value that is no float"),
+        ("9" * 5_000, "line 2, column 4: a value that is no int"),
+        ("!!timestamp x", "line 2, column 4: a value that is no timestamp"),
+        ('!!int ""', "line 2, column 4: a value that is no int"),
+        ("!!bool x", "line 2, column 4: a value that is no bool"),
+        ("[1, {b: !!bool x}]", "line 2, column 12: a value that is no bool"),
+        ("[" * 3_000, "line 2, column "),
+        ("\x07", "position "),
+        ("{b: 1, b: 2}", "line 2, column 11: the key b stands here a second time"),
+        ("1\na: 2", "line 3, column 1: the key a stands here a second time"),
+        ("{[1]: 2}", "line 2, column 5: found unhashable key"),
+    ],
+)
+def test_yaml_that_can_not_be_used_is_refused_with_its_position(tmp_path: Path, content: str, complaint: str) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(f"# a\na: {content}\n")
+    with pytest.raises(SettingsError) as error:
+        load_pipeline(file)
+    assert str(error.value).startswith(f"{file}: is not YAML that can be used: {complaint}")
+
+
+def test_a_merged_key_is_not_given_twice(tmp_path: Path) -> None:
+    text = PIPELINE.read_text().replace("  kraken:\n", "  kraken:\n    <<: *b\n").replace("  binance:\n", "  binance: &b\n")
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(text)
+    assert load_pipeline(file).exchanges["kraken"].topic == "kraken-trades"
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
@@ -94,7 +197,8 @@ def test_durations_read_as_flink_writes_them(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "interval"), [("5 min", "0 00:05:00"), ("90 s", "0 00:01:30"), ("26 h", "1 02:00:00"), ("59 s", "0 00:00:59")]
+    ("text", "interval"),
+    [("5 min", "0 00:05:00"), ("90 s", "0 00:01:30"), ("26 h", "1 02:00:00"), ("59 s", "0 00:00:59"), ("90500 ms", "0 00:01:30.500")],
 )
 def test_durations_read_as_sql_intervals(text: str, interval: str) -> None:
     assert sql_interval(duration(text)) == interval

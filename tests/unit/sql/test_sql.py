@@ -18,3 +18,11 @@ def test_a_statement_file_is_split_at_its_semicolons_and_keeps_no_comment() -> N
 def test_a_parameter_that_is_not_given_is_named() -> None:
     with pytest.raises(KeyError, match="table"):
         sql.text("tables/gold")
+
+
+@pytest.mark.parametrize(
+    "value", ["-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n", "LoginModule required password='x;\n';\n", "${name} $$ $x"]
+)
+def test_a_parameter_is_never_taken_for_sql(value: str) -> None:
+    properties = sql.options({"a": value, "b": "1"})
+    assert sql.statements("catalog", name="iceberg", properties=properties) == [f"CREATE CATALOG iceberg WITH (\n{properties}\n)"]

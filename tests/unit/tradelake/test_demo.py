@@ -2,24 +2,30 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from conf.settings import PIPELINE, Settings, load_pipeline
 from tests.unit.tradelake.tables_in_memory import empty_tables, insert
 from tests.unit.tradelake.test_query import ENVIRONMENT
+from tradelake.cli import tradelake
 from tradelake.console import Failure
+from tradelake.demo import command
 from tradelake.demo.progress import PATIENCE_S, Progress, Reject, Watch, read_progress, read_rejects, read_totals, running_jobs, settled
 from tradelake.demo.report import Outcome, as_object
-from tradelake.demo.screen import View, closing, hops_table, render, summary
+from tradelake.demo.screen import View, by_reason, closing, hops_table, rejects_table, render, summary, unmeasured
 from tradelake.demo.traffic import BROKEN, RECONNECTS, Sending, floor_ms, interleave, with_repeats
 from tradelake.latency import HOPS, Hop
 from tradelake.produce.bad import examples
 from tradelake.produce.sample import sample_records
 from tradelake.rest import FlinkJob
+from tradelake.stack.checks import alone
 
 SETTINGS = Settings(pipeline=load_pipeline(PIPELINE), environment=ENVIRONMENT)
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -231,6 +237,59 @@ def test_latency_stands_beside_the_targets() -> None:
         ["1.0", "s", "3.2", "s", "60", "s"],
         ["gold", "0", "-", "-", "300", "s"],
     ]
+
+
+def test_rows_that_are_not_measured_are_named() -> None:
+    hops = dict.fromkeys(HOPS, Hop(7, 0, 1, 2, 3.21, 4))
+    assert unmeasured(hops) == ""
+    assert unmeasured(hops | {"silver_to_gold": Hop(7, 1200), "end_to_end": Hop(7, 3)}) == (
+        "Not measured: 1,200 rows of silver to gold, 3 rows of all the way: Kafka to gold; "
+        "their snapshot is from before this demo, or has expired."
+    )
+
+
+def test_what_others_have_written_is_no_markup() -> None:
+    reject = Reject("[/price]", "[/reason]", 2, "[/example]")
+    said = text(rejects_table([reject]), by_reason([reject]), closing("http://[::1]", "a [/bin]/tradelake"))
+    assert [word for word in ("[/price]", "[/reason]", "[/example]", "[/reason] 2", "a [/bin]/tradelake status") if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port-base", "70000"], ["--port-base", "80"], ["--rate", "nan"], ["--rate", "inf"], ["--rate", "0"]]
+)
+def test_a_number_that_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    result = CliRunner().invoke(tradelake, ["--home", str(tmp_path / "home"), "demo", *arguments])
+    assert (result.exit_code, f"Invalid value for '{arguments[0]}'" in result.output) == (2, True)
+    assert not (tmp_path / "home").exists()
+
+
+def test_everything_is_brought_up_under_the_homes_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    def step(name: str, result: Any = None) -> Any:
+        def taken(*arguments: Any) -> Any:
+            with pytest.raises(Failure, match="works on"), alone(tmp_path):
+                pass
+            steps.append(name)
+            return result
+
+        return taken
+
+    def stop(*arguments: Any) -> None:
+        with alone(tmp_path):
+            raise Failure("watching begins, and nobody is kept out")
+
+    monkeypatch.setattr(command.lifecycle, "up", step("up", True))
+    monkeypatch.setattr(command.continuation, "resume_jobs", step("resume"))
+    monkeypatch.setattr(command, "create_topics", step("topics"))
+    monkeypatch.setattr(command, "create_tables", step("tables", []))
+    monkeypatch.setattr(command, "FlinkRest", lambda url: SimpleNamespace(jobs=list))
+    monkeypatch.setattr(command, "submit_jobs", step("submit"))
+    monkeypatch.setattr(command.Home, "settings", lambda home: SETTINGS)
+    monkeypatch.setattr(command, "connect", stop)
+    result = CliRunner().invoke(tradelake, ["--home", str(tmp_path), "demo"])
+    assert str(result.exception) == "watching begins, and nobody is kept out"
+    assert steps == ["up", "resume", "topics", "tables", "submit"]
 
 
 def test_it_ends_with_five_commands_to_try() -> None:

@@ -34,6 +34,14 @@ def test_a_problem_is_shown_with_its_fix_and_the_rest_is_checked(monkeypatch: py
     assert result.output == "problem first: it is broken\n        fix: mend it\nOK      second: works\n"
 
 
+def test_text_of_others_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_home: Home) -> str:
+        raise Problem("[/red] is broken", "mend [bold]it")
+
+    result = run(monkeypatch, Check("first", refuse), Check("second", lambda home: "at /srv/[red]x[/]/[/]"))
+    assert result.output == "problem first: [/red] is broken\n        fix: mend [bold]it\nOK      second: at /srv/[red]x[/]/[/]\n"
+
+
 def test_the_bundled_java_runs(tmp_path: Path) -> None:
     assert 'openjdk version "21.' in doctor.java(Home(tmp_path))
 

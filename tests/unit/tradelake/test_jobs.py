@@ -1,10 +1,21 @@
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from tradelake.console import Failure
 from tradelake.home import Home
-from tradelake.jobs import _reason, submit
+from tradelake.jobs import _reason, changing, stop_jobs, submit
+from tradelake.rest import FlinkJob, FlinkRest
 
 
 def test_a_refusal_of_the_job_is_what_a_person_reads() -> None:
@@ -14,6 +25,11 @@ def test_a_refusal_of_the_job_is_what_a_person_reads() -> None:
 
 def test_without_a_refusal_the_last_cause_is_given() -> None:
     assert _reason("noise\nCaused by: first\n\tat x\nCaused by: second\n\tat y\n") == "Caused by: second"
+    of_the_command_line = "Caused by: java.lang.RuntimeException: Python process exits with code: 1\n\tat z"
+    assert _reason(f"py4j.Error: x\nCaused by: the table is not there\n\tat y\norg.apache.flink.Abort: a\n{of_the_command_line}\n") == (
+        "Caused by: the table is not there"
+    )
+    assert _reason(f"Traceback\n  File x\nValueError: no such thing\n{of_the_command_line}") == "ValueError: no such thing"
     assert _reason("") == "flink run failed without a word"
 
 
@@ -21,3 +37,87 @@ def test_an_unknown_job_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.Monke
     ran = CliRunner().invoke(submit, ["silver"], obj=Home(tmp_path))
     assert ran.exit_code == 2
     assert "no job is called silver; there are bronze-binance" in ran.output
+
+
+class Cluster:
+    """A Flink whose savepoint of one job fails."""
+
+    def __init__(self, failing: str) -> None:
+        self.left, self.failing, self.asked = ["bronze-binance", "silver-binance", "gold"], failing, list[str]()
+
+    def jobs(self) -> list[FlinkJob]:
+        return [FlinkJob(name, name, "RUNNING", {}) for name in self.left]
+
+    def alive(self, name: str) -> FlinkJob | None:
+        return next((job for job in self.jobs() if job.name == name), None)
+
+    def stop_with_savepoint(self, job_id: str, folder: str) -> str:
+        return job_id
+
+    def savepoint_status(self, job_id: str, trigger: str) -> dict[str, Any]:
+        self.asked.append(job_id)
+        if job_id == self.failing:
+            return {"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"stack-trace": "no space left\n\tat x"}}}
+        self.left.remove(job_id)
+        return {"status": {"id": "COMPLETED"}, "operation": {"location": f"file:/{job_id}"}}
+
+
+def test_every_savepoint_is_waited_for_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, environment = Cluster("bronze-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
+    monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
+    home: Any = SimpleNamespace(environment=lambda: environment)
+    with pytest.raises(Failure, match="the savepoint of bronze-binance failed: no space left; bronze-binance goes on running"):
+        stop_jobs(home, cluster.left[:])
+    assert cluster.asked == ["bronze-binance", "silver-binance", "gold"]
+
+
+def test_who_starts_jobs_of_a_home_is_alone(tmp_path: Path) -> None:
+    with changing(Home(tmp_path)), pytest.raises(Failure, match="wait until it has ended"), changing(Home(tmp_path)):
+        pytest.fail("two at once")
+    with changing(Home(tmp_path / "of nobody")):
+        assert not (tmp_path / "of nobody").exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost"])
+def test_a_proxy_is_not_asked_for_this_machine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:3128")
+    assert FlinkRest(f"http://{host}:8081")._client._mounts == {}
+    assert FlinkRest("http://flink:8081")._client._mounts != {}
+
+
+def test_a_lost_answer_triggers_nothing_again(received: list[dict[str, Any]], slow_flink: str) -> None:
+    client = FlinkRest(slow_flink)
+    client._client.timeout = 0.3
+    assert client.stop_with_savepoint("job", "file:///s") == "the request"
+    first, second = received
+    assert first == second
+    assert re.fullmatch("[0-9a-f]{32}", first["triggerId"])
+
+
+@pytest.fixture
+def received() -> list[dict[str, Any]]:
+    return []
+
+
+@pytest.fixture
+def slow_flink(received: list[dict[str, Any]]) -> Iterator[str]:
+    """Answers the first request too late."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            if len(received) == 1:
+                time.sleep(0.6)
+            with suppress(OSError):
+                body = b'{"request-id": "the request"}'
+                self.send_response(202)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()

@@ -23,7 +23,7 @@ from tradelake.produce.commands import produce
 from tradelake.produce.generator import Plan
 from tradelake.produce.replay import replay, send_generated, send_sample
 from tradelake.produce.sample import sample_records
-from tradelake.produce.sender import Report, Sender
+from tradelake.produce.sender import OVERHEAD, Report, Sender
 
 SCHEMA_ID = 0x01020304
 SCHEMAS = {exchange: parse_schema(json.loads(conf.schema(exchange))) for exchange in ("binance", "kraken")}
@@ -151,6 +151,33 @@ def test_what_is_no_trade_is_counted_and_the_rest_goes_on(settings, arrived, tmp
     ]
 
 
+def test_a_trade_too_large_for_a_message_is_an_unreadable_line_and_the_rest_goes_on(settings, arrived, tmp_path):
+    largest = 1_000_000 - len(FRAME % 2)
+    lines = [FRAME % 1, *[FRAME.replace("1.5", "1" * length) % 2 for length in (largest, 1_000_000)], FRAME % 3]
+    file = tmp_path / "frames"
+    file.write_text("".join(lines))
+    complaints = []
+    report = replay(settings, "binance", [str(file)], complain=complaints.append)
+    assert [str(complaint) for complaint in complaints] == [
+        f"{file}, line 3: no trade to send: a message of 1,000,083 bytes; message.max.bytes is 1,000,000"
+    ]
+    assert (report.sent, report.failed, report.unreadable) == (3, 0, 1)
+    assert sorted(record(value, "binance")["trade_id"] for _, value, _, _ in arrived("binance-trades")) == [1, 2, 3]
+
+
+def test_the_limit_of_a_message_is_the_clients(settings):
+    kafka = settings.environment.kafka.model_copy(update={"options": {"message.max.bytes": "1010"}})
+    settings = settings.model_copy(update={"environment": settings.environment.model_copy(update={"kafka": kafka})})
+    trade = next(iter(sample_records("binance")))
+    with Sender(settings, "binance") as sender:
+        room = 1010 - OVERHEAD - sum(map(len, sender.encode(trade | {"price": "1" * 100}))) + 100
+        sender.send(trade | {"price": "1" * room})
+        with pytest.raises(Failure, match="takes no more messages"):
+            sender.send_raw(b"key", b"x" * (1010 - OVERHEAD - 2))
+        with pytest.raises(ValueError, match="a message of 1,011 bytes"):
+            sender.encode(trade | {"price": "1" * (room + 1)})
+
+
 def test_generated_trades_repeats_and_bad_messages_all_arrive(settings, arrived):
     report = send_generated(settings, Plan("kraken", 2_000, seed=1, duplicates=0.25, bad=0.05))
     values = [value for _, value, _, _ in arrived("kraken-trades")]
@@ -233,6 +260,11 @@ def test_an_interrupt_delivers_and_reports_what_was_sent(home, arrived):
         ["--generate", "5", "--duplicates", "-0.1"],
         ["--generate", "5", "--bad", "nan"],
         ["--generate", "5", "--rate", "0"],
+        *[
+            [*command, "--rate", rate]
+            for command in (["--generate", "5"], ["sample"], ["binance", "-"])
+            for rate in ("nan", "inf", "1e999")
+        ],
         ["--generate", "5", "--symbols", "A,,B"],
         ["--generate", "5", "--symbols", "A,A"],
         ["--generate", "5", "--exchange", "nyse"],

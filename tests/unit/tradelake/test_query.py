@@ -3,26 +3,37 @@
 import csv
 import io
 import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread, Timer
 from typing import Any
 
+import click
 import duckdb
 import pytest
 from click.testing import CliRunner
+from pyiceberg.exceptions import RESTError
 from rich.console import Console
 
-from conf.settings import PIPELINE, S3, Environment
+from conf.settings import PIPELINE, S3, Environment, Settings, load_pipeline
 from tests.unit.tradelake.tables_in_memory import answer, empty_tables, insert
 from tradelake import lake
 from tradelake.cli import tradelake
 from tradelake.console import Failure
 from tradelake.lake import Credentials, credentials
-from tradelake.query import message, questions, shipped
+from tradelake.query import answer as answer_query
+from tradelake.query import interruptible, message, questions, shipped
 from tradelake.results import ROWS_SHOWN, print_rows, write_csv, write_json
 from tradelake.statement import Refused, check
 
+NO_BREAK = "\u00a0"
+PROFILE = f"FROM{NO_BREAK}enable_profiling(format='json', save_location='/x')"
 ALLOWED = [
     "SELECT 1",
     "-- why\nSELECT 1 ;",
@@ -40,6 +51,8 @@ ALLOWED = [
     "EXPLAIN ANALYZE SELECT 1",
     "EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1",
     "EXPLAIN /* x */ ANALYZE -- y\n (SELECT 1)",
+    f"SELECT '{NO_BREAK}', 'it''s{NO_BREAK}' AS \"a{NO_BREAK}b\"",
+    "SELECT 'https://example.com/' AS a -- what? https://example.com/?",
 ]
 REFUSED = [
     "",
@@ -67,6 +80,20 @@ REFUSED = [
     "DESCRIBE FROM enable_profiling()",
     "FROM query('FROM enable_profiling()')",
     "SELECT (SELECT max(x) FROM json_execute_serialized_sql('...') t(x))",
+    f"EXPLAIN{NO_BREAK}ANALYZE{NO_BREAK}{PROFILE} SELECT 1",
+    f"EXPLAIN{NO_BREAK}ANALYZE{NO_BREAK}CREATE{NO_BREAK}TEMP{NO_BREAK}TABLE{NO_BREAK}x{NO_BREAK}AS{NO_BREAK}SELECT 1",
+    f"EXPLAIN ANALYZE{NO_BREAK}INSERT INTO gold SELECT 1",
+    f"EXPLAIN{NO_BREAK}INSERT{NO_BREAK}INTO{NO_BREAK}gold{NO_BREAK}VALUES (1)",
+    f"EXPLAIN{NO_BREAK}EXECUTE{NO_BREAK}x",
+    f"{NO_BREAK}EXPLAIN ANALYZE SELECT 1",
+    "EXPLAIN\u2003ANALYZE\ufeffSELECT\u200b1",
+    "FROM pandas_scan(NULL)",
+    "FROM Arrow_Scan(1, 1, 1)",
+    "FROM arrow_scan_dumb(1, 1, 1)",
+    "FROM python_map_function(NULL)",
+    "FROM read_text('s3://bucket/x?s3_endpoint=127.0.0.1:2/any/path&s3_use_ssl=false')",
+    "FROM 'S3://bucket/x.csv?s3_endpoint=127.0.0.1:2'",
+    "SELECT ['s3://bucket/x?s3_endpoint=127.0.0.1:2']",
 ]
 ENVIRONMENT = Environment.model_validate(
     {
@@ -117,6 +144,77 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
 def test_a_locked_connection_reaches_nothing_but_the_lake(locked: duckdb.DuckDBPyConnection, statement: str) -> None:
     with pytest.raises(duckdb.Error, match=r"disabled|locked|Permission"):
         locked.execute(statement)
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server that has nothing, and the paths that were asked of it."""
+    asked: list[str] = []
+
+    class Empty(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{running.server_port}", asked
+        running.shutdown()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    with server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("no_proxy", ["", "example.com"])
+def test_this_machines_own_lake_is_asked_past_a_proxy(
+    elsewhere: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch, no_proxy: str
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://{elsewhere[0]}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, no_proxy)
+    with server() as (address, asked):
+        at = {"catalog": {"uri": f"http://{address}", "warehouse": "s3://bucket/"}, "s3": {"endpoint": f"http://{address}"}}
+        settings = Settings(pipeline=load_pipeline(), environment=Environment.model_validate(ENVIRONMENT.model_dump() | at))
+        with pytest.raises(duckdb.Error, match="404"), lake.connect(settings):
+            pass
+        with pytest.raises(RESTError):
+            lake.catalog(settings)
+    assert elsewhere[1] == []
+    assert [path.partition("?")[0] for path in asked] == ["/v1/config", "/", "/v1/config"] * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [({}, "127.0.0.1"), ({"NO_PROXY": "a, b"}, "a,b,127.0.0.1"), ({"no_proxy": "127.0.0.1"}, None), ({"no_proxy": "*"}, None)],
+)
+def test_hosts_that_pass_by_proxies_already_stay(given: dict[str, str], wanted: str | None) -> None:
+    environ = dict(given)
+    lake.pass_by_proxies(ENVIRONMENT, environ)
+    assert environ == ({"no_proxy": wanted, "NO_PROXY": wanted} if wanted else given)
+
+
+def test_a_store_elsewhere_is_asked_through_the_proxy() -> None:
+    environ: dict[str, str] = {}
+    at = {"catalog": {"uri": "http://catalog:8181", "warehouse": "s3://bucket/"}, "s3": {}}
+    lake.pass_by_proxies(Environment.model_validate(ENVIRONMENT.model_dump() | at), environ)
+    assert environ == {}
+
+
+@pytest.mark.parametrize("file", ["'s3://bucket/x?{}'", "'s3://bucket/' || 'x?{}'", "'s3://bucket/*?{}'"])
+def test_an_address_can_not_name_another_store(locked: duckdb.DuckDBPyConnection, elsewhere: tuple[str, list[str]], file: str) -> None:
+    address, asked = elsewhere
+    settings = f"s3_endpoint={address}/any/path&s3_use_ssl=false&s3_url_style=path"
+    with pytest.raises(duckdb.Error):
+        locked.execute(f"FROM read_text({file.format(settings)})")
+    assert asked == []
 
 
 def test_a_variable_of_python_is_no_table(locked: duckdb.DuckDBPyConnection) -> None:
@@ -232,9 +330,9 @@ def test_a_table_ends_after_a_thousand_rows_and_says_so() -> None:
     assert "first 1,000 rows" in text
 
 
-def ask(tmp_path: Path, *arguments: str) -> Any:
+def ask(tmp_path: Path, *arguments: str, given: bytes = b"") -> Any:
     (tmp_path / "environment.yaml").write_text(ENVIRONMENT.model_dump_json(exclude_none=True), encoding="utf-8")
-    return CliRunner().invoke(tradelake, ["--home", str(tmp_path), "--conf", str(PIPELINE), "query", *arguments])
+    return CliRunner().invoke(tradelake, ["--home", str(tmp_path), "--conf", str(PIPELINE), "query", *arguments], input=given)
 
 
 def test_a_refused_statement_is_wrong_usage_and_says_what_is_allowed(tmp_path: Path) -> None:
@@ -249,6 +347,15 @@ def test_wrong_sql_gives_the_message_of_duckdb(tmp_path: Path) -> None:
     assert isinstance(result.exception, Failure)
     assert str(result.exception).startswith("Parser Error")
     assert "\n\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize("source", ["argument", "file", "standard input"])
+def test_sql_that_is_not_utf_8_is_wrong_usage_in_one_line(tmp_path: Path, source: str) -> None:
+    (tmp_path / "x.sql").write_bytes(b"SELECT '\xff'")
+    arguments = {"argument": ["SELECT '\udcff'"], "file": ["-f", str(tmp_path / "x.sql")], "standard input": ["-f", "-"]}
+    result = ask(tmp_path, *arguments[source], given=b"SELECT '\xff'")
+    assert result.exit_code == 2
+    assert "Error: the SQL must be UTF-8, " in result.output.splitlines()[-1]
 
 
 def test_no_statement_or_two_are_wrong_usage(tmp_path: Path) -> None:
@@ -387,3 +494,17 @@ def test_last_trades_begin_with_the_newest(tables: duckdb.DuckDBPyConnection) ->
 
 def test_every_shipped_query_has_a_test() -> None:
     assert questions().keys() == ANSWERS.keys() | {"last_trades"} | OF_THE_CATALOG
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_ends_a_query_that_computes() -> None:
+    connection = duckdb.connect()
+    endless = "SELECT count(*) FROM range(1000000000) AS a, range(1000000) AS b WHERE a.range * b.range % 7 = 1"
+    Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(connection, lambda: print(connection.execute(endless)))
+
+
+def test_an_object_cannot_have_a_name_twice() -> None:
+    with pytest.raises(click.UsageError, match="called a, B: name them with AS"):
+        answer_query(duckdb.connect(), 'SELECT 1 AS a, 2 AS a, 3 AS b, 4 AS "B", 5 AS "B"', None, "json")  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+from conf.settings import S3
 from tradelake.savepoints import newest
 
 
@@ -13,15 +14,15 @@ def complete(state: Path, path: str, at: int) -> str:
 
 
 def test_a_job_without_state_has_no_newest(tmp_path: Path) -> None:
-    assert newest(tmp_path.as_uri(), "gold") is None
+    assert newest(tmp_path.as_uri(), "gold", S3()) is None
 
 
 def test_the_newest_of_savepoints_and_checkpoints_is_taken(tmp_path: Path) -> None:
     complete(tmp_path, "checkpoints/gold/0a1b2c3d4e5f/chk-9", at=100)
     savepoint = complete(tmp_path, "savepoints/gold/savepoint-0a1b2c-1", at=200)
-    assert newest(tmp_path.as_uri(), "gold") == savepoint
+    assert newest(tmp_path.as_uri(), "gold", S3()) == savepoint
     checkpoint = complete(tmp_path, "checkpoints/gold/ffffff3d4e5f/chk-1", at=300)
-    assert newest(tmp_path.as_uri(), "gold") == checkpoint
+    assert newest(tmp_path.as_uri(), "gold", S3()) == checkpoint
 
 
 def test_an_unfinished_state_and_another_jobs_are_passed_over(tmp_path: Path) -> None:
@@ -29,10 +30,10 @@ def test_an_unfinished_state_and_another_jobs_are_passed_over(tmp_path: Path) ->
     (tmp_path / "checkpoints/gold/0a1b2c3d4e5f/chk-10").mkdir()
     complete(tmp_path, "checkpoints/bronze-kraken/ab/chk-99", at=500)
     complete(tmp_path, "savepoints/savepoint-abcdef-1", at=600)
-    assert newest(tmp_path.as_uri(), "gold") == checkpoint
+    assert newest(tmp_path.as_uri(), "gold", S3()) == checkpoint
 
 
 def test_a_savepoint_of_flinks_own_command_is_found_by_its_job_id(tmp_path: Path) -> None:
     complete(tmp_path, "checkpoints/gold/0a1b2c3d4e5f/chk-9", at=100)
     savepoint = complete(tmp_path, "savepoints/savepoint-0a1b2c-77", at=200)
-    assert newest(tmp_path.as_uri(), "gold") == savepoint
+    assert newest(tmp_path.as_uri(), "gold", S3()) == savepoint

@@ -5,16 +5,34 @@ import json
 import os
 import shlex
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from supervisor.options import ServerOptions
 
 from conf.settings import load_environment
+from tradelake.cli import tradelake
 from tradelake.console import Failure
 from tradelake.jars import Jars, Lock, load_lock
-from tradelake.stack import checks, credentials, flink_configuration, kafka, lifecycle, ports, registry, s3, supervision, zookeeper
+from tradelake.stack import (
+    checks,
+    commands,
+    credentials,
+    flink_cluster,
+    flink_configuration,
+    kafka,
+    lifecycle,
+    ports,
+    registry,
+    s3,
+    supervision,
+    zookeeper,
+)
 from tradelake.stack.part import Part, Site
 from tradelake.stack.parts import NAMES, STOP_ORDER, parts
 from tradelake.stack.ports import Ports
@@ -62,7 +80,7 @@ def test_a_port_in_use_is_one_line_that_names_the_user_and_leaves_nothing(tmp_pa
     assert f"(pid {os.getpid()})" in str(failure.value)
     assert str(failure.value).endswith("`tradelake up --port-base N`")
     assert "\n" not in str(failure.value)
-    assert [file.name for file in (tmp_path / "home").iterdir()] == [".lock"]
+    assert list((tmp_path / "home").iterdir()) == []
 
 
 @pytest.mark.usefixtures("machine")
@@ -94,8 +112,63 @@ def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_home_is_worked_on_by_one_command_at_a_time(tmp_path: Path) -> None:
-    with checks.alone(tmp_path), pytest.raises(Failure, match="another `tradelake up`"), checks.alone(tmp_path):
+    home = tmp_path / "home"
+    with checks.alone(home), pytest.raises(Failure, match=rf"\(pid {os.getpid()}\) works on {home}; wait until"), checks.alone(home):
         pass
+    with checks.alone(home), checks.alone(tmp_path / "other"):
+        pass
+
+
+def test_a_home_is_locked_for_other_processes_too_and_they_say_whom_they_wait_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempt = "import sys, pathlib; from tradelake.stack.checks import alone\nwith alone(pathlib.Path(sys.argv[1])): print('in')"
+    monkeypatch.setattr(sys, "argv", ["/bin/tradelake", "up"])
+
+    def other() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", attempt, str(tmp_path)], capture_output=True, text=True, check=False)
+
+    with checks.alone(tmp_path):
+        refused = other()
+    assert f"Failure: `tradelake up` (pid {os.getpid()}) works on {tmp_path}; wait until it has ended" in refused.stderr
+    assert (refused.returncode, other().stdout) == (1, "in\n")
+
+
+def test_a_lock_that_was_deleted_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock, deletions = checks.fcntl.flock, iter([True])
+
+    def after_a_purge(file: TextIO, how: int) -> None:
+        if next(deletions, False):
+            lifecycle.purge(tmp_path / "home")
+        flock(file, how)
+
+    monkeypatch.setattr(checks.fcntl, "flock", after_a_purge)
+    with checks.alone(tmp_path / "home"), pytest.raises(Failure, match="works on"), checks.alone(tmp_path / "home"):
+        pass
+
+
+def locked(home: Path) -> bool:
+    try:
+        with checks.alone(home):
+            return False
+    except Failure:
+        return True
+
+
+def test_up_resumes_the_jobs_under_the_homes_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports.write_ports(tmp_path, Ports(20000))
+    seen = []
+    monkeypatch.setattr(commands.lifecycle, "up", lambda path, base: seen.append(locked(path)) is None)
+    monkeypatch.setattr(commands.continuation, "resume_jobs", lambda home, path: [str(seen.append(locked(path)))])
+    assert CliRunner().invoke(tradelake, ["--home", str(tmp_path), "up"]).exit_code == 0
+    assert (seen, locked(tmp_path)) == ([True, True], False)
+
+
+def test_down_deletes_the_home_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports.write_ports(tmp_path, Ports(20000))
+    seen = []
+    monkeypatch.setattr(commands.lifecycle, "down", lambda home, path: seen.append(locked(path)))
+    monkeypatch.setattr(commands.lifecycle, "purge", lambda path: seen.append(locked(path)))
+    assert CliRunner().invoke(tradelake, ["--home", str(tmp_path), "down", "--purge"]).exit_code == 0
+    assert seen == [True, True]
 
 
 def test_the_credential_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
@@ -144,6 +217,24 @@ def test_flinks_configuration_is_filled_in(site: Site) -> None:
     assert [key for key, value in config.items() if "$" in str(value)] == []
     names = {file.name for file in conf.iterdir()}
     assert names == {"config.yaml", "masters", "workers", "log4j-console.properties", "log4j-cli.properties", "loopback.btm"}
+
+
+def test_what_flink_only_needs_while_it_runs_is_emptied_and_its_state_kept(site: Site) -> None:
+    flink_configuration.configure(site)
+    (site.folder("flink/tmp/tm_taskmanager") / "LOG").touch()
+    (site.home / "flink" / "state" / "kept").touch()
+    flink_configuration.configure(site)
+    assert list((site.home / "flink" / "tmp").iterdir()) == []
+    assert (site.home / "flink" / "state" / "kept").exists()
+
+
+def test_rocksdb_is_not_told_to_log_beside_the_parts_logs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flink_cluster, "memory_options", lambda site, command: ([], []))
+    monkeypatch.setattr(flink_cluster, "loopback_agent", lambda site: "")
+    jobmanager, taskmanager = (flink_cluster.command(site, role) for role in (flink_cluster.JOBMANAGER, flink_cluster.TASKMANAGER))
+    assert "-Dlog.file=logs/jobmanager.log" in jobmanager
+    assert [argument for argument in taskmanager if argument.startswith("-Dlog.file")] == []
+    assert "taskmanager.log.path=logs/taskmanager.log" in taskmanager
 
 
 def test_every_address_is_the_loopback_address(site: Site) -> None:
@@ -203,11 +294,14 @@ def test_the_supervisors_configuration_holds_no_secret(site: Site) -> None:
 
 
 def test_purging_deletes_the_home(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
+    home = tmp_path / "a [/home]"
+    (home / "kafka").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (home / "link").symlink_to(tmp_path / "elsewhere")
     ports.write_ports(home, Ports(20000))
-    lifecycle.purge(home)
-    assert not home.exists()
+    with checks.alone(home):
+        lifecycle.purge(home)
+    assert (home.exists(), (tmp_path / "elsewhere").exists()) == (False, True)
 
 
 def test_ports_are_written_for_people_too(tmp_path: Path) -> None:

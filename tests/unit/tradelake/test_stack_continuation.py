@@ -60,6 +60,29 @@ def test_a_job_that_will_not_stop_is_named_and_comes_back_too(
     assert json.loads((home.path / TO_RESUME).read_text()) == ["bronze", "gold"]
 
 
+def test_a_failure_is_printed_as_it_is_and_the_stack_goes_down(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(home: Home) -> list[FlinkJob]:
+        raise Failure("Connection refused [/127.0.0.1:18093]")
+
+    monkeypatch.setattr(continuation, "alive", unreachable)
+    stop_jobs(home, home.path)
+    assert "Connection refused [/127.0.0.1:18093]; the stack goes down all the same" in capsys.readouterr().err
+
+
+def test_what_is_to_be_resumed_may_be_gone_afterwards(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, gold=True)
+    stop_jobs(home, home.path)
+
+    def resume(home: Home, names: list[str]) -> None:
+        cluster.resume(home, names)
+        (home.path / TO_RESUME).unlink()
+
+    monkeypatch.setattr(continuation.jobs, "resume", resume)
+    assert resume_jobs(home, home.path) == ["gold"]
+
+
 def test_a_failed_resumption_is_tried_again_by_the_next_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch, gold=True)
     stop_jobs(home, home.path)

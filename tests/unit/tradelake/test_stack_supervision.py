@@ -66,6 +66,15 @@ def test_a_killed_part_is_started_again(supervisor: Supervisor) -> None:
     assert psutil.pid_exists(pid(supervisor, "kafka"))
 
 
+def test_starting_what_runs_changes_nothing_and_another_fault_is_named(supervisor: Supervisor) -> None:
+    start(supervisor, {part("kafka"): SLEEP, part("s3"): SLEEP})
+    running = pid(supervisor, "kafka")
+    supervisor.start("kafka")
+    assert pid(supervisor, "kafka") == running
+    with pytest.raises(Failure, match=r"^the supervisor does not start catalog: BAD_NAME: catalog"):
+        supervisor.start("catalog")
+
+
 def test_what_a_killed_supervisor_leaves_is_swept(supervisor: Supervisor) -> None:
     start(supervisor, {part("kafka"): SLEEP})
     wait_until(lambda: len(list(of_home(supervisor.home))) == 3)

@@ -1,9 +1,13 @@
 """`tradelake status` and `tradelake logs`."""
 
+import io
 from pathlib import Path
+from unittest.mock import Mock
 
+import httpx
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from tradelake.cli import tradelake
 from tradelake.console import Failure
@@ -24,7 +28,12 @@ def part(state: str) -> PartStatus:
         (Status([part("RUNNING")], [JobStatus("gold", "RUNNING")]), True),
         (Status([part("NOT READY")], []), False),
         (Status([part("RUNNING"), part("BACKOFF")], []), False),
+        (Status([part("RUNNING")], [JobStatus("gold", "STOPPED")]), True),
         (Status([part("RUNNING")], [JobStatus("gold", "RESTARTING")]), False),
+        (Status([part("RUNNING")], [JobStatus("gold", "CANCELED")]), False),
+        (Status([part("RUNNING")], [JobStatus("gold", "FAILED")]), False),
+        (Status([part("RUNNING")], [JobStatus("gold", "FINISHED")]), False),
+        (Status([part("RUNNING")], [], jobs_known=False), False),
     ],
 )
 def test_a_stack_is_healthy_when_all_of_it_runs(found: Status, healthy: bool) -> None:
@@ -32,23 +41,61 @@ def test_a_stack_is_healthy_when_all_of_it_runs(found: Status, healthy: bool) ->
     assert found.json()["running"] is healthy
 
 
-class Overview:
-    """A JobManager's answer."""
+class JobManager:
+    """Runs of jobs, the oldest first, and the last savepoint of each job that has one: its type, and what became of it."""
 
-    def __init__(self, *jobs: tuple[str, str]) -> None:
-        self.jobs = [{"name": name, "state": state, "start-time": time} for time, (name, state) in enumerate(jobs)]
+    def __init__(self, *runs: tuple[str, str], **savepoints: tuple[str, str]) -> None:
+        self.runs = [{"jid": name, "name": name, "state": state, "start-time": time} for time, (name, state) in enumerate(runs)]
+        self.savepoints = {name: {"checkpoint_type": kind, "status": end} for name, (kind, end) in savepoints.items()}
 
-    def get(self, url: str) -> "Overview":
-        return self
+    def get(self, url: str) -> httpx.Response:
+        *_, name, last = url.split("/")
+        return httpx.Response(
+            200, json={"jobs": self.runs[::-1]} if last == "overview" else {"latest": {"savepoint": self.savepoints.get(name)}}
+        )
 
-    def json(self) -> dict[str, object]:
-        return {"jobs": self.jobs[::-1]}
+
+def states(monkeypatch: pytest.MonkeyPatch, jobmanager: JobManager, *names: str) -> dict[str, str]:
+    monkeypatch.setattr(status, "client", lambda: jobmanager)
+    found = status.read_jobs("http://flink", names)
+    assert found is not None
+    return {job.name: job.state for job in found}
 
 
-def test_of_each_job_the_newest_run_counts_unless_it_ended_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = Overview(("gold", "FAILED"), ("gold", "RUNNING"), ("silver", "RUNNING"), ("silver", "FINISHED"), ("bronze", "FAILED"))
-    monkeypatch.setattr(status, "client", lambda: runs)
-    assert status.read_jobs("http://flink") == [JobStatus("bronze", "FAILED"), JobStatus("gold", "RUNNING")]
+def test_of_each_job_of_the_pipeline_the_newest_run_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [("gold", "FAILED"), ("gold", "RUNNING"), ("silver", "RUNNING"), ("silver", "CANCELED"), ("bronze", "FAILED")]
+    jobmanager = JobManager(*runs, ("a query of somebody", "FAILED"))
+    assert states(monkeypatch, jobmanager, "bronze", "silver", "gold", "never submitted") == {
+        "bronze": "FAILED",
+        "gold": "RUNNING",
+        "silver": "CANCELED",
+    }
+
+
+def test_a_finished_job_was_stopped_only_if_it_ended_with_a_savepoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    savepoints = {"stopped": ("SYNC_SAVEPOINT", "COMPLETED"), "saved": ("SAVEPOINT", "COMPLETED"), "failed": ("SYNC_SAVEPOINT", "FAILED")}
+    names = [*savepoints, "none"]
+    jobmanager = JobManager(*((name, "FINISHED") for name in names), **savepoints)
+    assert states(monkeypatch, jobmanager, *names) == dict.fromkeys(names, "FINISHED") | {"stopped": "STOPPED"}
+
+
+@pytest.mark.parametrize("answer", [httpx.ConnectError("refused"), httpx.Response(503, json={"errors": ["not yet"]})])
+def test_a_jobmanager_that_does_not_answer_is_said_to(monkeypatch: pytest.MonkeyPatch, answer: httpx.Response | Exception) -> None:
+    monkeypatch.setattr(status, "client", lambda: Mock(get=Mock(side_effect=[answer])))
+    assert status.read_jobs("http://flink", ["gold"]) is None
+    assert "Flink does not answer" in shown(Status([part("RUNNING")], [], jobs_known=False))
+
+
+def shown(found: Status) -> str:
+    file = io.StringIO()
+    for table in status.tables(found):
+        Console(file=file, width=140).print(table)
+    return file.getvalue()
+
+
+def test_a_job_that_has_ended_is_shown_with_its_end() -> None:
+    lines = shown(Status([part("RUNNING")], [JobStatus("gold", "CANCELED"), JobStatus("silver", "STOPPED")])).splitlines()
+    assert [line.split() for line in lines[-2:]] == [["gold", "CANCELED"], ["silver", "STOPPED", "with", "a", "savepoint"]]
 
 
 def test_a_stack_that_is_down_is_shown_so_and_exits_with_1(tmp_path: Path) -> None:

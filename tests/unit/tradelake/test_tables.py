@@ -1,5 +1,12 @@
-from conf.settings import load_pipeline
-from tradelake.tables import compare_columns, table_kinds
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from conf.settings import PIPELINE, load_pipeline
+from tradelake import tables
+from tradelake.cli import tradelake
+from tradelake.tables import Table, compare_columns, table_kinds
 
 
 def test_six_tables_of_four_kinds() -> None:
@@ -21,3 +28,11 @@ def test_what_differs_is_named() -> None:
     misfits, notes = compare_columns({"a": "INT", "b": "STRING"}, {"a": "BIGINT", "c": "DATE"})
     assert misfits == ["column b is missing", "column a is BIGINT, should be INT"]
     assert notes == ["column c is not described in sql/tables/"]
+
+
+def test_what_a_table_says_of_itself_is_shown_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = PIPELINE.parent / "environments" / "example.yaml"
+    monkeypatch.setenv("TRADELAKE_ENVIRONMENT", str(example))
+    monkeypatch.setattr(tables, "create_tables", lambda settings: [Table("gold", created=False, notes=["property a is [/] and [red]"])])
+    result = CliRunner().invoke(tradelake, ["--home", str(tmp_path), "tables", "create"])
+    assert result.output.splitlines()[:2] == ["gold: exists and fits", "    property a is [/] and [red]"]

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -220,6 +221,42 @@ def test_a_smaller_number_and_an_optional_text_of_the_writer_are_read():
     present, absent = wire.join(1, b"\x00" + body), wire.join(1, b"\x02" + body[6:])
     expected = as_batch_row(EXCHANGES["binance"].to_trade(BINANCE | {"trade_id": 77}, 0), 1)
     assert decoder.decode(pa.array([present, absent])).to_pylist() == [expected, None]
+
+
+NESTED = {"type": "record", "name": "V0", "fields": [{"name": "v", "type": ["null", "long"]}]}
+for level in range(1, 4):
+    NESTED = {"type": "record", "name": f"V{level}", "fields": [{"name": "v", "type": NESTED}]}
+
+
+def compatible(fields, written):
+    """A decoder and a judge of a writer with more fields, and a message of it."""
+    parsed = json.loads(schema("binance"))
+    cache = SchemaCache({1: json.dumps(parsed | {"fields": parsed["fields"] + fields})}.get)
+    return BatchDecoder(EXCHANGES["binance"], cache), Judge(EXCHANGES["binance"], cache), message(1, BINANCE) + written
+
+
+@pytest.mark.parametrize("type", ["null", {"type": "fixed", "name": "Nothing", "size": 0}])
+def test_many_added_fields_of_no_size_are_read_by_both(type):
+    types = [type, *[type if isinstance(type, str) else type | {"name": f"Nothing{n}"} for n in range(1500)]]
+    decoder, judge, raw = compatible([{"name": f"n{n}", "type": type} for n, type in enumerate(types)], b"")
+    expected = as_batch_row(*judge.judge(raw, 0))
+    assert expected == judged("binance", message(1, BINANCE))
+    assert decoder.decode(pa.array([raw])).to_pylist() == [expected]
+
+
+def test_an_added_field_of_many_nested_items_is_the_judges():
+    field = {"name": "more", "type": {"type": "array", "items": NESTED}}
+    decoder, judge, raw = compatible([field], b"\xd0\x0f" + b"\x00" * 1001)
+    assert as_batch_row(*judge.judge(raw, 0)) == judged("binance", message(1, BINANCE))
+    assert decoder.decode(pa.array([raw])).to_pylist() == [None]
+
+
+@pytest.mark.parametrize("size", [-3, 2**31, 2**63 - 1, True, 3.0, "3"])
+def test_a_fixed_of_no_size_there_is_rejects_its_schema(size):
+    decoder, judge, raw = compatible([{"name": "x", "type": {"type": "fixed", "name": "X", "size": size}}], b"\x00")
+    assert decoder.decode(pa.array([raw, raw[:-4]])).to_pylist() == [None, None]
+    with pytest.raises(Rejected, match="incompatible_schema"):
+        judge.judge(raw, 0)
 
 
 def test_a_failure_within_is_the_judges_and_is_logged(monkeypatch, caplog):

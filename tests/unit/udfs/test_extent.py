@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udfs.extent import Malformed, extent
+from udfs.extent import Malformed, count_nodes, extent
 
 NODE = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"]}]}
 EVERYTHING = fastavro.parse_schema(
@@ -58,7 +58,11 @@ everything = st.fixed_dictionaries(
 
 def walk(schema, body):
     parsed = fastavro.parse_schema(schema)
-    return extent(body, parsed, parsed.get("__named_schemas", {}) if isinstance(parsed, dict) else {})
+    return extent(body, parsed, parsed.get("__named_schemas", {}) if isinstance(parsed, dict) else {}, count_nodes(parsed))
+
+
+def record(name, *types):
+    return {"type": "record", "name": name, "fields": [{"name": f"f{n}", "type": type} for n, type in enumerate(types)]}
 
 
 @given(everything, st.binary(max_size=5))
@@ -90,6 +94,9 @@ ATTACKS = {
         b"\x02" * 1_000_000,
     ),
     "a tree of 2^40 empty records": (WIDE, b""),
+    "a tree of 2^40 empty records for each byte": (record("T", {"type": "array", "items": WIDE}), HUGE + b"\x00" * 100_000),
+    "a thousand nulls for each byte": ({"type": "array", "items": record("R", *["null"] * 1000, "boolean")}, HUGE + b"\x00" * 100_000),
+    "a million blocks of empty records": ({"type": "array", "items": record("R", "null", record("S"))}, b"\xce\x0f" * 50_000),
     "a text of all bytes there are": ("string", HUGE),
     "bytes of less than none": ("bytes", b"\x01"),
     "a map with a text of 2 GB": ({"type": "map", "values": "null"}, b"\x02\xfe\xff\xff\xff\x0f"),
@@ -118,3 +125,26 @@ def test_numbers_at_their_limits():
     assert walk("long", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01") == 10
     assert walk("int", b"\xff\xff\xff\xff\x0f") == 5
     assert walk("long", b"\x80\x80\x80\x00") == 4
+
+
+def nested(depth):
+    return record(f"V{depth}", nested(depth - 1) if depth else ["null", "long"])
+
+
+PLAUSIBLE = {
+    "many fields of no size": (record("R", *["null"] * 5000), b""),
+    "fixed bytes of no size": (record("R", *[{"type": "fixed", "name": f"F{n}", "size": 0} for n in range(2000)]), b""),
+    "records around each item": ({"type": "array", "items": nested(3)}, b"\xd0\x0f" + b"\x00" * 1001),
+    "many records around each item": ({"type": "array", "items": nested(12)}, b"\xd0\x0f" + b"\x00" * 1001),
+    "fields of no size in each item": ({"type": "array", "items": record("R", *["null"] * 20, "boolean")}, b"\xd0\x0f" + b"\x00" * 1001),
+}
+
+
+@pytest.mark.parametrize(("schema", "body"), PLAUSIBLE.values(), ids=PLAUSIBLE)
+def test_what_its_schema_explains_is_not_beyond_measure(schema, body):
+    assert walk(schema, body) == len(body)
+
+
+def test_nodes_are_the_types_that_are_written():
+    assert count_nodes(fastavro.parse_schema(NODE)) == 4
+    assert count_nodes(fastavro.parse_schema({"type": "map", "values": ["null", {"type": "array", "items": "long"}]})) == 5

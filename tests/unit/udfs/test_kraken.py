@@ -1,10 +1,15 @@
+import re
+import time
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.udfs.strategies import EXCHANGES, KRAKEN, LIMITS
 from udfs.kraken import microseconds, records, split_pair, to_trade
 from udfs.rejected import Rejected
+from udfs.rules import check_price
 from udfs.trade import Trade
 
 FILL = ["58721.20000", "0.02798644", "1617666461.465618", "s", "m", ""]
@@ -117,6 +122,9 @@ def test_a_pair_that_cannot_be_read(pair):
         ("1617666461.000001", 1617666461000001),
         ("1617666461", 1617666461000000),
         ("0001617666461.5", 1617666461500000),
+        ("0", 0),
+        ("000.5", 500000),
+        ("0" * 20 + "9999999999", 9999999999000000),
     ],
 )
 def test_a_time_is_read_digit_by_digit(text, expected):
@@ -144,3 +152,34 @@ def test_a_time_is_read_digit_by_digit(text, expected):
 def test_a_time_that_cannot_be_read(text):
     with pytest.raises(Rejected, match="timestamp_unreadable"):
         microseconds(text)
+
+
+TEN_MILLION = 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (microseconds, "0" * TEN_MILLION + "x"),
+        (microseconds, "0" * TEN_MILLION + "12345678901"),
+        (split_pair, "A" * TEN_MILLION),
+        (split_pair, "A/" + "B" * TEN_MILLION + "x"),
+        (check_price, "0" * TEN_MILLION + "x"),
+        (check_price, "1." + "0" * TEN_MILLION + "x"),
+    ],
+)
+def test_no_text_is_read_twice(read, text):
+    started = time.process_time()
+    with pytest.raises(Rejected):
+        read(text)
+    assert time.process_time() - started < 1
+
+
+@given(st.text("0019.x", max_size=16) | st.from_regex(r"0{0,3}[0-9]{0,11}\.?[0-9]{0,7}", fullmatch=True))
+def test_a_time_is_what_its_plain_pattern_says(text):
+    match = re.fullmatch(r"0*([0-9]{1,10})(?:\.([0-9]{1,6}))?", text)
+    if match:
+        assert microseconds(text) == int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+    else:
+        with pytest.raises(Rejected, match="timestamp_unreadable"):
+            microseconds(text)

@@ -98,6 +98,8 @@ NOT_AVRO_RECORDS = [
     '{"type": "record", "name": "R", "fields": [{"name": "a", "type": "Elsewhere"}], "__fastavro_parsed": true, "__named_schemas": {}}',
     with_type(RECORD, "a", json.loads('{"type": "array", "items": ' * 80 + '"long"' + "}" * 80)),
     '{"type": ' * 100_000,
+    *[with_type(RECORD, "a", {"type": "fixed", "name": "F", "size": size}) for size in (-3, 2**31, 2**63 - 1, True, 3.0, None)],
+    with_type(RECORD, "a", {"type": "map", "values": ["null", {"type": "fixed", "name": "F", "size": -1}]}),
 ]
 
 
