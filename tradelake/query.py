@@ -3,10 +3,12 @@
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -17,7 +19,7 @@ from conf.settings import Settings
 from tradelake.console import Failure, output
 from tradelake.home import Home
 from tradelake.lake import connect, lake_failures
-from tradelake.results import batches, print_rows, write_csv, write_json
+from tradelake.results import Row, batches, print_rows, write_csv, write_json
 from tradelake.statement import ALLOWED, Refused, check
 
 NUMBERS = ("DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UHUGEINT", "UBIGINT", "UINTEGER")
@@ -70,29 +72,31 @@ def run(home: Home, text: str, form: str | None) -> None:
     settings = home.settings()
     with connect(settings, spill_folder(home)) as connection:
         try:
-            interruptible(connection, lambda: answer(connection, text, settings, form))
+            interruptible(connection, lambda stop: answer(connection, text, settings, form, stop))
         except duckdb.Error as error:
             raise Failure(message(error)) from error
 
 
-def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[], None]) -> None:
-    """Do it in another thread: while DuckDB computes in this one, Python hears no Ctrl-C."""
+def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[Event], None]) -> None:
+    """Do it in another thread, telling it when to stop: while DuckDB computes in this one, Python hears no Ctrl-C."""
+    stop = Event()
     with ThreadPoolExecutor(1) as thread:
-        working = thread.submit(work)
+        working = thread.submit(work, stop)
         try:
             working.result()
         except KeyboardInterrupt:
+            stop.set()
             connection.interrupt()
             raise
 
 
-def answer(connection: duckdb.DuckDBPyConnection, text: str, settings: Settings, form: str | None) -> None:
+def answer(connection: duckdb.DuckDBPyConnection, text: str, settings: Settings, form: str | None, stop: Event) -> None:
     cursor = execute(connection, text, settings)
     columns = [column[0] for column in cursor.description]
     if form == "json" and (twice := [name for name, times in Counter(columns).items() if times > 1]):
         raise click.UsageError(f"an object has each name once, and several columns are called {', '.join(twice)}: name them with AS")
     numeric = [str(column[1]).split("(")[0] in NUMBERS for column in cursor.description]
-    write(columns, numeric, cursor, form)
+    write(columns, numeric, takewhile(lambda row: not stop.is_set(), batches(cursor)), form)
 
 
 def check_statement(text: str) -> None:
@@ -113,8 +117,7 @@ def execute(connection: duckdb.DuckDBPyConnection, text: str, settings: Settings
             raise
 
 
-def write(columns: Sequence[str], numeric: Sequence[bool], cursor: Any, form: str | None) -> None:
-    rows = batches(cursor)
+def write(columns: Sequence[str], numeric: Sequence[bool], rows: Iterator[Row], form: str | None) -> None:
     if form == "json":
         write_json(columns, rows, sys.stdout)
     elif form == "csv":
