@@ -69,9 +69,15 @@ def prepare(site: Site) -> list[str]:
     return [JAVA, *options(site), "kafka.Kafka", SERVER_PROPERTIES]
 
 
+def cluster_id() -> str:
+    """A random one as Kafka writes it. It never begins with a dash, which Kafka's commands would take for an option."""
+    while (identity := urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return identity
+
+
 def format_folder(site: Site) -> None:
-    cluster = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-    arguments = ("format", "--standalone", "--cluster-id", cluster, "--config", SERVER_PROPERTIES, "--ignore-formatted")
+    arguments = ("format", "--standalone", "--cluster-id", cluster_id(), "--config", SERVER_PROPERTIES, "--ignore-formatted")
     run = run_java(site, *options(site), "kafka.tools.StorageTool", *arguments)
     if run.returncode:
         raise Failure(f"Kafka's folder {site.home / 'kafka'} cannot be formatted: {' '.join((run.stdout + run.stderr).split())[-300:]}")

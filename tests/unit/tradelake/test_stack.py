@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TextIO
+from uuid import UUID
 
 import pytest
 import yaml
@@ -307,3 +308,9 @@ def test_purging_deletes_the_home(tmp_path: Path) -> None:
 def test_ports_are_written_for_people_too(tmp_path: Path) -> None:
     ports.write_ports(tmp_path, Ports(20000))
     assert json.loads((tmp_path / "ports.json").read_text())["zookeeper"] == 20005
+
+
+def test_no_cluster_id_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([UUID(bytes=b"\xf8" + bytes(15)), UUID(bytes=b"\xfb\xff" + bytes(14)), UUID(bytes=b"\x00\x0f" + bytes(14))])
+    monkeypatch.setattr(kafka, "uuid4", lambda: next(drawn))
+    assert kafka.cluster_id() == "AA8AAAAAAAAAAAAAAAAAAA"
