@@ -1,0 +1,45 @@
+"""Old snapshots go, behind running readers that notice nothing. Last, because it changes how long the shared stack keeps them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.e2e import raw
+from tests.e2e.stack import Stack
+from tests.truth.lake import BRONZE, GOLD, SILVER
+
+KEPT = 2
+EAGER = {"enabled": True, "max_age": "10 s", "retain_last": KEPT, "every": "5 s"}
+ROUNDS = 15
+READ_ALL_THE_TIME = (BRONZE["kraken"], SILVER["kraken"])
+
+
+@pytest.fixture
+def eager(pipeline: Stack, tmp_path: Path) -> Stack:
+    """The stack, its Kraken jobs and gold expiring whatever is older than ten seconds."""
+    file = tmp_path / "eager.yaml"
+    file.write_text(yaml.safe_dump(pipeline.pipeline | {"expiry": EAGER}), encoding="utf-8")
+    stack = Stack(pipeline.home, pipeline.port_base, file)
+    stack.tradelake("upgrade", "bronze-kraken", "silver-kraken", "gold")
+    return stack
+
+
+def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack) -> None:
+    running = {name: job["jid"] for name, job in eager.jobs().items()}
+    first = {table: snapshots(eager, table) for table in READ_ALL_THE_TIME}
+    before = eager.lake.count(GOLD)
+    for number in range(ROUNDS):  # one commit after the other in each table
+        eager.send_trades("kraken", [raw.kraken("EXPIRED/USD")])
+        eager.wait_for_counts(**{GOLD: before + number + 1})
+    for table, once in first.items():
+        eager.wait(f"{table} has lost its old snapshots", lambda table=table, once=once: not snapshots(eager, table) & once)
+        assert KEPT <= len(snapshots(eager, table)) <= ROUNDS
+    eager.settle()
+    assert {name: job["jid"] for name, job in eager.jobs().items()} == running
+    assert [eager.rest(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"] for job in running.values()] == [[]] * len(running)
+    assert eager.discrepancies() == []
+
+
+def snapshots(stack: Stack, table: str) -> set[int]:
+    return {snapshot.snapshot_id for snapshot in stack.lake.table(table).snapshots()}
