@@ -184,20 +184,27 @@ def source_options(monitor_interval: timedelta) -> dict[str, str]:
 
 
 def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
-    """Hints of an Iceberg sink; `expire` where this job is the one that drops the table's old snapshots."""
+    """Hints of an Iceberg sink; `expire` where this job is the one that drops the table's old snapshots.
+
+    Expiry that is switched off keeps its operators, and never finds anything to do: without them the state of a job with them does not fit.
+    """
     expiry = run.settings.pipeline.expiry
     options = {"uid-suffix": f"{run.name}-{table}"}
-    if expire and expiry.enabled:
+    if expire:
         options |= {
             "flink-maintenance.expire-snapshots.enabled": "true",
-            "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": str(int(expiry.max_age.total_seconds())),
-            "flink-maintenance.expire-snapshots.retain-last": str(expiry.retain_last),
-            "flink-maintenance.expire-snapshots.schedule.interval-second": str(int(expiry.every.total_seconds())),
+            "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": _seconds(expiry.max_age) if expiry.enabled else NEVER,
+            "flink-maintenance.expire-snapshots.retain-last": str(expiry.retain_last) if expiry.enabled else NEVER,
+            "flink-maintenance.expire-snapshots.schedule.interval-second": _seconds(expiry.every) if expiry.enabled else NEVER,
             # By time alone; the defaults also act on every 10th commit.
             "flink-maintenance.expire-snapshots.schedule.commit-count": NEVER,
             "flink-maintenance.expire-snapshots.schedule.data-file-count": NEVER,
         }
     return options
+
+
+def _seconds(duration: timedelta) -> str:
+    return str(int(duration.total_seconds()))
 
 
 def _configuration(name: str, job: Job, settings: Settings, parallelism: int | None) -> Configuration:

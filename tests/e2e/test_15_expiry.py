@@ -18,11 +18,15 @@ READ_ALL_THE_TIME = (BRONZE["kraken"], SILVER["kraken"])
 @pytest.fixture
 def eager(pipeline: Stack, tmp_path: Path) -> Stack:
     """The stack, its Kraken jobs and gold expiring whatever is older than ten seconds."""
-    file = tmp_path / "eager.yaml"
-    file.write_text(yaml.safe_dump(pipeline.pipeline | {"expiry": EAGER}), encoding="utf-8")
-    stack = Stack(pipeline.home, pipeline.port_base, file)
+    stack = with_expiry(pipeline, tmp_path, EAGER)
     stack.tradelake("upgrade", "bronze-kraken", "silver-kraken", "gold")
     return stack
+
+
+def with_expiry(stack: Stack, folder: Path, expiry: dict[str, object]) -> Stack:
+    file = folder / "expiry.yaml"
+    file.write_text(yaml.safe_dump(stack.pipeline | {"expiry": expiry}), encoding="utf-8")
+    return Stack(stack.home, stack.port_base, file)
 
 
 def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack) -> None:
@@ -39,6 +43,16 @@ def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack
     assert {name: job["jid"] for name, job in eager.jobs().items()} == running
     assert [eager.rest(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"] for job in running.values()] == [[]] * len(running)
     assert eager.discrepancies() == []
+
+
+def test_a_job_keeps_its_state_when_expiry_is_switched_off(pipeline: Stack, tmp_path: Path) -> None:
+    stack = with_expiry(pipeline, tmp_path, EAGER | {"enabled": False})
+    stack.tradelake("upgrade", "gold")
+    assert stack.rest(f"/jobs/{stack.jobs()['gold']['jid']}/checkpoints")["latest"]["restored"]["is_savepoint"]
+    kept = snapshots(stack, GOLD)
+    stack.settle()
+    assert snapshots(stack, GOLD) > kept
+    assert stack.discrepancies() == []
 
 
 def snapshots(stack: Stack, table: str) -> set[int]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
 from rich.text import Text
 
@@ -91,11 +92,21 @@ def produce(
     """
     if (count is None) == (ctx.invoked_subcommand is None):
         raise click.UsageError("say either --generate N, or one of binance FILE..., kraken FILE..., sample")
+    if ctx.invoked_subcommand and (misplaced := _given(ctx)):
+        raise click.UsageError(
+            f"{', '.join(misplaced)} belongs to --generate; --rate and --json of `{ctx.invoked_subcommand}` stand behind its name"
+        )
     if count is not None:
         begins = start.replace(tzinfo=UTC) if start else START
         plan = Plan(exchange, count, seed, symbols, duplicates, bad, begins)
         with _running(as_json) as report:
             send_generated(ctx.obj.settings(), plan, rate, report)
+
+
+def _given(ctx: click.Context) -> list[str]:
+    """The options that were given, as a person writes them."""
+    given = [option for option in ctx.command.params if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE]
+    return [option.opts[0] for option in given]
 
 
 @produce.command()

@@ -275,3 +275,10 @@ def test_an_interrupt_delivers_and_reports_what_was_sent(home, arrived):
 )
 def test_wrong_usage_is_refused(tmp_path, arguments):
     assert run(Home(tmp_path), *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(("given", "named"), [(["--json"], "--json"), (["--seed", "3", "--rate", "5"], "--seed, --rate")])
+def test_an_option_before_the_name_of_what_is_sent_is_not_passed_over(home, given, named):
+    ran = click.testing.CliRunner().invoke(produce, [*given, "sample"], obj=home)
+    assert ran.exit_code == 2
+    assert f"{named} belongs to --generate" in ran.output
