@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -54,14 +53,8 @@ def steady(home: Path, rate: int, warm_up: int, seconds: int) -> None:
 
 
 def produce(home: Path, seed: int, rate: int, seconds: int) -> None:
-    command = [TRADELAKE, "produce", "--generate", str(rate * seconds), "--seed", str(seed), "--rate", str(rate), "--json"]
-    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(home))
-
-
-def environment(home: Path) -> Mapping[str, str]:
-    import os
-
-    return os.environ | {"TRADELAKE_HOME": str(home)}
+    command = [TRADELAKE, "--home", home, "produce", "--generate", rate * seconds, "--seed", seed, "--rate", rate]
+    subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
 
 
 def cpu_by_part(home: Path) -> dict[str, float]:

@@ -8,15 +8,15 @@ import os
 import re
 import reprlib
 from datetime import date, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from yaml.constructor import ConstructorError
-from yaml.reader import ReaderError
 
 from conf import FOLDER
+from conf.yaml_file import problem, read_yaml, short
 
 UNITS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 SECOND = timedelta(seconds=1)
@@ -110,13 +110,14 @@ class Limits(Strict):
 
 class Job(Strict):
     parallelism: Count = 1
-    max_parallelism: Count | None = None
+    max_parallelism: Annotated[Count, Field(validate_default=True)] = 128
+    """Bounds later scaling, and cannot change under existing state. Flink itself would take 128 for a job as small as these."""
     checkpoint_interval: Duration
 
     @field_validator("max_parallelism")
     @classmethod
-    def not_below_parallelism(cls, bound: int | None, info: ValidationInfo) -> int | None:
-        if bound is not None and bound < info.data.get("parallelism", 1):
+    def not_below_parallelism(cls, bound: int, info: ValidationInfo) -> int:
+        if bound < info.data.get("parallelism", 1):
             raise ValueError(f"is below the job's parallelism, {info.data['parallelism']}")
         return bound
 
@@ -235,6 +236,14 @@ class Environment(Strict):
         }
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether this is an address of this very machine: no proxy of the surroundings may be asked for it."""
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 class Settings(Strict):
     pipeline: Pipeline
     environment: Environment
@@ -265,55 +274,15 @@ def load(pipeline: Path, environment: Path) -> Settings:
     return Settings(pipeline=load_pipeline(pipeline), environment=load_environment(environment))
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which no key stands twice; whatever is wrong is a `YAMLError` with its position."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key in [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]:
-            if key.value in seen:
-                raise ConstructorError(None, None, f"the key {_short(key.value)} stands here a second time", key.start_mark)
-            seen.add(key.value)
-        return node
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            kind = node.tag.rpartition(":")[2]
-            raise ConstructorError(None, None, f"a value that is no {kind}, put it in quotes if it is text", node.start_mark) from error
-
-
-def _read_yaml(text: str) -> Any:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_data()
-    except RecursionError:
-        raise ConstructorError(None, None, "nested too deeply", loader.get_mark()) from None
-    finally:
-        loader.dispose()
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    """Where and what, but nothing of the file's own text: it may be a password."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        problem = re.sub(r"""'[^']{2,}'|".*\"""", "...", error.problem or "", flags=re.DOTALL)
-        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: {problem}"
-    if isinstance(error, ReaderError):
-        return f"position {error.position}: {error.reason}"
-    return type(error).__name__
-
-
 def _load(path: Path, model: type[M]) -> M:
     try:
-        content = _read_yaml(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: is not UTF-8: byte {error.start}: {error.reason}") from None  # the cause holds the whole file
     except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is not YAML that can be used: {_problem(error)}") from None  # the cause quotes the file
+        raise SettingsError(f"{path}: is not YAML that can be used: {problem(error)}") from None  # the cause quotes the file
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: holds no keys; expected {', '.join(model.model_fields)}")
     try:
@@ -331,7 +300,7 @@ def _mistakes(path: Path, error: ValidationError) -> str:
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    return ".".join(_short(str(part)) for part in location if part != "[key]")
+    return ".".join(short(str(part)) for part in location if part != "[key]")
 
 
 def _reason(mistake: Any) -> str:
@@ -345,7 +314,3 @@ def _reason(mistake: Any) -> str:
     if "options" in mistake["loc"] or isinstance(given, (dict, list)):  # where passwords stand
         return str(reason)
     return f"{reason} (got {reprlib.repr(given)})"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:80]}..."

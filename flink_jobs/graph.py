@@ -10,22 +10,22 @@ from pyflink.table import StatementSet
 Labels = Mapping[str, Sequence[str]]
 """Kind of an operator, as the planner names it -> what each is for, in the order of the graph."""
 
-STATEFUL = {"Deduplicate": "deduplicate"}
-"""Kind -> the uid that its state is found again by. The sinks and the judge have theirs; sources get that of the table they read."""
-
 
 def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet, sources: Sequence[str], labels: Labels) -> None:
     """Submit the statements as the job `name`, its operators named and its stateful ones with uids of their own.
 
-    Without such uids Flink finds state by the shape of the whole graph, and a query changed anywhere loses all of it.
+    Without such uids Flink finds state by the shape of the whole graph, and a query changed anywhere loses all of it. The judge and
+    the sinks have theirs already.
 
     Args:
         sources: what the job reads, in the order of its statements.
     """
     statements.attach_as_datastream()
     operators = list(_operators(env))
-    for uid, operator in _uids(operators, sources):
-        operator.setUid(uid)
+    for source, operator in zip(sources, _of_kind(operators, "Source"), strict=True):
+        operator.setUid(f"source-{source}")
+    for operator in _of_kind(operators, "Deduplicate"):
+        operator.setUid("deduplicate")
     for label, operator in _labelled(operators, {**labels, "Source": sources}):
         description = re.sub(r"^\[\d+\]:", "", operator.getDescription() or "")
         operator.setName(label)
@@ -50,13 +50,6 @@ def _kind(operator: Any) -> str:
 
 def _of_kind(operators: Iterable[Any], kind: str) -> list[Any]:
     return [operator for operator in operators if _kind(operator) == kind]
-
-
-def _uids(operators: Sequence[Any], sources: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    for kind, names in {"Source": [f"source-{name}" for name in sources], **{kind: [uid] for kind, uid in STATEFUL.items()}}.items():
-        found = _of_kind(operators, kind)
-        if found or kind == "Source":
-            yield from zip(names, found, strict=True)
 
 
 def _labelled(operators: Sequence[Any], labels: Labels) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import ExplainDetail, StatementSet, StreamTableEnvironment
 
 import sql
-from conf.settings import PIPELINE, Job, Settings, SettingsError, default_environment, flink_duration, load
+from conf.settings import PIPELINE, Job, Settings, SettingsError, default_environment, flink_duration, is_loopback, load
 from flink_jobs.graph import Labels, execute
 
 # One file a split: Iceberg 1.11.0 reads wrongly from the middle of a split of several files. Only hints are heard, not table properties.
@@ -27,8 +27,6 @@ ICEBERG_SOURCE = {
     "max-planning-snapshot-count": "10",
 }
 NEVER = "2147483647"
-DEFAULT_MAX_PARALLELISM = 128
-"""Flink's own, of a job that small."""
 ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 
 
@@ -102,9 +100,8 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
     name = f"{layer}-{exchange}" if exchange else layer
     env = StreamExecutionEnvironment.get_execution_environment()
     job: Job = getattr(settings.pipeline.jobs, layer)
-    most = job.max_parallelism or DEFAULT_MAX_PARALLELISM
-    if given.parallelism is not None and not 1 <= given.parallelism <= most:
-        refuse(f"--parallelism {given.parallelism}: {name} can have 1 to {most} (jobs.{layer}.max_parallelism)")
+    if given.parallelism is not None and not 1 <= given.parallelism <= job.max_parallelism:
+        refuse(f"--parallelism {given.parallelism}: {name} can have 1 to {job.max_parallelism} (jobs.{layer}.max_parallelism)")
     env.configure(_configuration(name, job, settings, given.parallelism))
     env.get_config().set_global_job_parameters(_shown(name, job, settings, given.conf))
     tables = StreamTableEnvironment.create(env)
@@ -166,7 +163,7 @@ def warn_of_a_twin(run: Run) -> None:
     """Say so where the cluster of the environment's file already runs a job of this name; one that does not answer is not asked twice."""
     rest = run.settings.environment.flink.rest.rstrip("/")
     try:
-        jobs = httpx.get(f"{rest}/jobs/overview", timeout=3).json()["jobs"]
+        jobs = httpx.get(f"{rest}/jobs/overview", timeout=3, trust_env=not is_loopback(httpx.URL(rest).host)).json()["jobs"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
         return
     for job in jobs:
@@ -191,11 +188,13 @@ def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
     expiry = run.settings.pipeline.expiry
     options = {"uid-suffix": f"{run.name}-{table}"}
     if expire:
+        wanted = (_seconds(expiry.max_age), str(expiry.retain_last), _seconds(expiry.every))
+        max_age, retain_last, every = wanted if expiry.enabled else (NEVER, NEVER, NEVER)
         options |= {
             "flink-maintenance.expire-snapshots.enabled": "true",
-            "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": _seconds(expiry.max_age) if expiry.enabled else NEVER,
-            "flink-maintenance.expire-snapshots.retain-last": str(expiry.retain_last) if expiry.enabled else NEVER,
-            "flink-maintenance.expire-snapshots.schedule.interval-second": _seconds(expiry.every) if expiry.enabled else NEVER,
+            "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": max_age,
+            "flink-maintenance.expire-snapshots.retain-last": retain_last,
+            "flink-maintenance.expire-snapshots.schedule.interval-second": every,
             # By time alone; the defaults also act on every 10th commit.
             "flink-maintenance.expire-snapshots.schedule.commit-count": NEVER,
             "flink-maintenance.expire-snapshots.schedule.data-file-count": NEVER,
@@ -212,6 +211,7 @@ def _configuration(name: str, job: Job, settings: Settings, parallelism: int | N
     values = {
         "pipeline.name": name,
         "parallelism.default": str(parallelism or job.parallelism),
+        "pipeline.max-parallelism": str(job.max_parallelism),
         "execution.checkpointing.interval": flink_duration(job.checkpoint_interval),
         "execution.checkpointing.dir": f"{state}/checkpoints/{name}",
         "execution.checkpointing.savepoint-dir": f"{state}/savepoints/{name}",
@@ -219,8 +219,6 @@ def _configuration(name: str, job: Job, settings: Settings, parallelism: int | N
         "table.exec.iceberg.use-v2-sink": "true",
         "pipeline.object-reuse": "true",
     }
-    if job.max_parallelism:
-        values["pipeline.max-parallelism"] = str(job.max_parallelism)
     configuration = Configuration()
     for key, value in values.items():
         configuration.set_string(key, value)

@@ -77,7 +77,7 @@ def jars(_home: Home) -> str:
 
 
 def is_up(home: Home) -> bool:
-    return Supervisor(home.path.resolve()).running()
+    return Supervisor(home.place).running()
 
 
 def memory(home: Home) -> str:
@@ -111,7 +111,7 @@ def writable(home: Home) -> str:
 
 
 def ports(home: Home) -> str:
-    remembered = read_ports(home.path.resolve()) or Ports(DEFAULT_BASE)
+    remembered = read_ports(home.place) or Ports(DEFAULT_BASE)
     if is_up(home):
         return f"{remembered.base} and up, in use by this home's stack"
     with fixed_by("stop what uses it, or choose others: `tradelake up --port-base N`"):

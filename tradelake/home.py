@@ -19,6 +19,11 @@ class Home:
     pipeline_file: Path = PIPELINE
 
     @property
+    def place(self) -> Path:
+        """The folder's one name, however it was written: the stack's processes carry it."""
+        return self.path.resolve()
+
+    @property
     def environment_file(self) -> Path:
         return Path(os.environ.get("TRADELAKE_ENVIRONMENT", self.path / "environment.yaml"))
 

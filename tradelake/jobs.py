@@ -43,7 +43,7 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
     """
     started, names = time.monotonic(), known(home, jobs)
     with changing(home):
-        running = {job.name: job for job in rest_of(home).jobs() if job.alive}
+        running = alive(home)
         for name in jobs:
             if name in running:
                 raise Failure(f"{name} runs already as {running[name].id}; `tradelake stop {name}` stops it with a savepoint")
@@ -60,7 +60,7 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
 def stop(home: Home, jobs: tuple[str, ...]) -> None:
     """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run."""
     started, names = time.monotonic(), known(home, jobs)
-    running = {job.name for job in rest_of(home).jobs() if job.alive}
+    running = alive(home)
     for name in jobs:
         if name not in running:
             raise Failure(f"{name} does not run; `tradelake status` shows what does")
@@ -85,8 +85,7 @@ def changing(home: Home) -> Iterator[None]:
 
     Commands on one home exclude each other so; on a cluster without a home, the job itself warns of its twin.
     """
-    path = home.path.resolve()
-    with alone(path) if path.exists() else nullcontext():
+    with alone(home.place) if home.place.exists() else nullcontext():
         yield
 
 
@@ -131,13 +130,12 @@ def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
 
 def stop_all(home: Home) -> list[str]:
     """Stop every job of the pipeline that runs, with savepoints; their names."""
-    known = home.pipeline().job_names()
-    return list(stop_jobs(home, [job.name for job in rest_of(home).jobs() if job.alive and job.name in known]))
+    return list(stop_jobs(home, alive(home)))
 
 
 def resume(home: Home, names: Iterable[str]) -> None:
     """Submit again what `stop_all` stopped."""
-    running = {job.name for job in rest_of(home).jobs() if job.alive}
+    running = alive(home)
     submit_jobs(home, [name for name in names if name not in running])
 
 
@@ -228,6 +226,12 @@ def known(home: Home, jobs: tuple[str, ...]) -> list[str]:
         if job not in names:
             raise click.BadParameter(f"no job is called {job}; there are {', '.join(names)}", param_hint="JOB")
     return [name for name in names if name in jobs or not jobs]
+
+
+def alive(home: Home) -> dict[str, FlinkJob]:
+    """The pipeline's jobs on the cluster that have not ended, by name."""
+    names = home.pipeline().job_names()
+    return {job.name: job for job in rest_of(home).jobs() if job.alive and job.name in names}
 
 
 def rest_of(home: Home) -> FlinkRest:

@@ -11,7 +11,6 @@ from configparser import Error as ConfigError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 import duckdb
 import httpx
 
-from conf.settings import S3, Environment, Settings
+from conf.settings import S3, Environment, Settings, is_loopback
 from tradelake.console import Failure
 
 if TYPE_CHECKING:
@@ -165,16 +164,9 @@ def pass_by_proxies(environment: Environment, environ: MutableMapping[str, str] 
     given = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     known = [host.strip() for host in given.split(",") if host.strip()]
     hosts = {urlsplit(address or "").hostname or "" for address in (environment.catalog.uri, environment.s3.endpoint)}
-    missing = sorted(host for host in hosts if _is_loopback(host) and host not in known)
+    missing = sorted(host for host in hosts if is_loopback(host) and host not in known)
     if missing and known != ["*"]:
         environ["no_proxy"] = environ["NO_PROXY"] = ",".join([*known, *missing])
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_reachable(environment: Environment) -> None:

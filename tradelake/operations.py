@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from tradelake import savepoints
 from tradelake.console import Failure, output, step
 from tradelake.home import Home
-from tradelake.jobs import Start, changing, completed, known, rest_of, stop_jobs, submit_job
+from tradelake.jobs import Start, alive, changing, completed, known, rest_of, stop_jobs, submit_job
 from tradelake.rest import FlinkJob, FlinkRest
 
 
@@ -37,7 +37,7 @@ class JobRow:
 def jobs(home: Home, as_json: bool) -> None:
     """Show the pipeline's jobs: what runs, how old the last checkpoint is, and the page of each in Flink's web UI."""
     rest = rest_of(home)
-    running = {job.name: job for job in rest.jobs() if job.alive}
+    running = alive(home)
     rows = [_row(rest, name, running.get(name)) for name in home.pipeline().job_names()]
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows]))
@@ -94,7 +94,7 @@ def restore(home: Home, job: str, state: str | None, older: bool) -> None:
         newest = savepoints.newest(environment.flink.state, name, environment.s3)
         if state is None and newest is None:
             raise Failure(f"{name} has no savepoint and no checkpoint below {environment.flink.state}; `tradelake submit {name}` starts it")
-        if state is not None and _plain(state) != _plain(newest) and not older:
+        if state is not None and _plain(state) != _plain(newest or "") and not older:
             raise Failure(
                 f"{state} is not the newest state of {name}, which is {newest}: rows would be lost or written twice. Or insist: --older"
             )
@@ -145,7 +145,7 @@ def _refuse_what_does_not_fit(home: Home, rest: FlinkRest, job: FlinkJob, parall
     """Before the job is stopped: a job that waits for slots that never come would be stopped for nothing."""
     layer = job.name.partition("-")[0]
     most = getattr(home.pipeline().jobs, layer).max_parallelism
-    if most and parallelism > most:
+    if parallelism > most:
         raise Failure(f"{job.name} can have a parallelism of at most {most}: jobs.{layer}.max_parallelism, which its state is bound to")
     taken = max(vertex["parallelism"] for vertex in rest.get(f"/jobs/{job.id}")["vertices"])
     free = rest.get("/overview")["slots-available"]
@@ -155,11 +155,10 @@ def _refuse_what_does_not_fit(home: Home, rest: FlinkRest, job: FlinkJob, parall
 
 def _running(home: Home, jobs: Sequence[str]) -> list[FlinkJob]:
     """These jobs, or all of the pipeline; those that do not run are named if they were asked for."""
-    names = known(home, tuple(jobs))
-    alive = {job.name: job for job in rest_of(home).jobs() if job.alive}
-    if missing := [name for name in jobs if name not in alive]:
+    names, running = known(home, tuple(jobs)), alive(home)
+    if missing := [name for name in jobs if name not in running]:
         raise Failure(f"{', '.join(missing)} does not run; `tradelake jobs` shows what does")
-    if not (found := [alive[name] for name in names if name in alive]):
+    if not (found := [running[name] for name in names if name in running]):
         raise Failure("no job runs; `tradelake submit` starts them")
     return found
 
@@ -189,6 +188,6 @@ def _say_where(rest: FlinkRest, names: Sequence[str]) -> None:
             output.print(f"{name}: {rest.page(job.id, 'checkpoints')}", soft_wrap=True, markup=False)
 
 
-def _plain(address: str | None) -> str | None:
+def _plain(address: str) -> str:
     """Flink writes file:/x, file:///x and /x of one folder."""
-    return None if address is None else "/" + address.removeprefix("file:").strip("/") if "://" not in address[5:] else address.rstrip("/")
+    return address.removeprefix("file:").strip("/")

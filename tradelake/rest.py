@@ -1,6 +1,5 @@
 """Flink's REST API, as far as the command line needs it."""
 
-import ipaddress
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from conf.settings import is_loopback
 from tradelake.console import Failure
 
 ALIVE = {"INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "CANCELLING", "SUSPENDED", "RECONCILING"}
@@ -92,13 +92,6 @@ class FlinkRest:
             raise Failure(f"Flink refuses {method} {path}: {response.text[:300]}")
         answer: dict[str, Any] = response.json()
         return answer
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Unavailable(Exception):

@@ -5,7 +5,6 @@ Checkpoints: `<state>/checkpoints/<job>/<job id>/chk-<n>`. Savepoints: `<state>/
 Only the newest may be resumed: an older one would lose or double rows of Iceberg tables.
 """
 
-from configparser import ConfigParser
 from datetime import datetime
 from typing import Any
 
@@ -21,18 +20,14 @@ def folder(state: str, job: str) -> str:
 
 def newest(state: str, job: str, s3: S3) -> str | None:
     """The address of the job's newest complete savepoint or checkpoint, or None when it has none."""
-    return max(states(state, job, s3), default=(None, None))[1]
-
-
-def states(state: str, job: str, s3: S3) -> list[tuple[datetime, str]]:
-    """Every complete savepoint and checkpoint of a job: when it was completed, and its address."""
     store = _Store(s3)
     checkpoints = f"{state.rstrip('/')}/checkpoints/{job}"
     of_its_ids = tuple(f"savepoint-{job_id[:6]}-" for job_id in store.names(checkpoints))
     by_flink = [
         f"{state.rstrip('/')}/savepoints/{name}" for name in store.names(f"{state.rstrip('/')}/savepoints") if name.startswith(of_its_ids)
     ]
-    return [complete for address in (checkpoints, folder(state, job), *by_flink) for complete in store.complete(address)]
+    found = [complete for address in (checkpoints, folder(state, job), *by_flink) for complete in store.complete(address)]
+    return max(found)[1] if found else None
 
 
 class _Store:
@@ -59,19 +54,13 @@ class _Store:
         if scheme not in ("s3", "s3a"):
             known: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(address)
             return known
+        from tradelake.lake import credentials  # with a query engine that looking for files on this machine need not wait for
+
+        keys = credentials(self._s3)
         store: Any = fs.S3FileSystem(
             endpoint_override=self._s3.endpoint,
             region=self._s3.region,
             force_virtual_addressing=not self._s3.path_style_access,
-            **self._keys(),
+            **({"access_key": keys.key_id, "secret_key": keys.secret, "session_token": keys.token} if keys else {}),
         )
         return store, path
-
-    def _keys(self) -> dict[str, str]:
-        """Of the environment's credentials file; without one, Arrow goes the AWS chain."""
-        if self._s3.credentials_file is None:
-            return {}
-        profile = ConfigParser()
-        profile.read(self._s3.credentials_file, encoding="utf-8")
-        keys = profile["default"]
-        return {"access_key": keys["aws_access_key_id"], "secret_key": keys["aws_secret_access_key"]}

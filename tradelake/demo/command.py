@@ -11,18 +11,18 @@ from tradelake.home import Home
 from tradelake.jobs import submit_jobs
 from tradelake.lake import connect
 from tradelake.latency import measure
-from tradelake.produce.commands import _number
+from tradelake.produce.commands import finite
 from tradelake.rest import FlinkRest
 from tradelake.stack import continuation, lifecycle
 from tradelake.stack.checks import alone
-from tradelake.stack.commands import PORT_BASE, place
+from tradelake.stack.commands import PORT_BASE
 from tradelake.tables import create_tables
 from tradelake.topics import create_topics
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one object with the counts and the latency, for programs.")
-@click.option("--rate", type=click.FloatRange(min=1), callback=_number, default=500, show_default=True, help="Messages a second.")
+@click.option("--rate", type=click.FloatRange(min=1), callback=finite, default=500, show_default=True, help="Messages a second.")
 @click.option("--port-base", type=PORT_BASE, help="First port of the stack, when none was started in this home yet.")
 @click.pass_obj
 def demo(home: Home, as_json: bool, rate: float, port_base: int | None) -> None:
@@ -31,7 +31,7 @@ def demo(home: Home, as_json: bool, rate: float, port_base: int | None) -> None:
     Sends the trades that are shipped (Binance and Kraken), some of them twice, and a few broken messages. Leaves everything running.
     A second demo sends the same trades again: gold does not grow.
     """
-    with alone(place(home)):
+    with alone(home.place):
         prepare(home, port_base)
     settings = home.settings()
     screen.print("\n[bold]3 · The trades[/] on their way: Kafka, bronze, silver, gold (each layer commits every few seconds)")
@@ -51,7 +51,7 @@ def prepare(home: Home, port_base: int | None) -> None:
         Failure: something cannot be brought up, or an existing table does not fit.
     """
     screen.print("\n[bold]1 · The stack[/]: Kafka, schema registry, Iceberg catalog, object store and Flink, as processes on this machine")
-    path = place(home)
+    path = home.place
     if not lifecycle.up(path, port_base):
         screen.print("  [green]✓[/] it is up already")
     continuation.resume_jobs(home, path)

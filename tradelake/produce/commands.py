@@ -35,7 +35,7 @@ class Sent(ProgressColumn):
         return Text(f"sent {self._report.sent:,} ({self._report.sent / seconds:,.0f}/s)" if seconds else "")
 
 
-def _number(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
+def finite(ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
     """click's ranges let `nan` through, and `inf` where nothing bounds them."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter("is not a finite number")
@@ -55,7 +55,7 @@ POSITIVE, FRACTION = click.FloatRange(min=0, min_open=True), click.FloatRange(0,
 
 def sending(command: Command) -> Command:
     """The options of everything that sends."""
-    rate = click.option("--rate", type=POSITIVE, callback=_number, help="Messages a second. [default: as fast as it goes]")
+    rate = click.option("--rate", type=POSITIVE, callback=finite, help="Messages a second. [default: as fast as it goes]")
     as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
     return rate(as_json(command))
 
@@ -67,8 +67,8 @@ def sending(command: Command) -> Command:
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed sends the same bytes in the same order."
 )
 @click.option("--symbols", callback=_symbols, help="As the exchange writes them: BTCUSDT,ETHUSDT or XBT/USD. [default: eight of them]")
-@click.option("--duplicates", type=FRACTION, callback=_number, default=0.0, help="Fraction of the trades, 0 to 1, that is sent again.")
-@click.option("--bad", type=FRACTION, callback=_number, default=0.0, help="Bad messages of every kind for each trade, 0 to 1.")
+@click.option("--duplicates", type=FRACTION, callback=finite, default=0.0, help="Fraction of the trades, 0 to 1, that is sent again.")
+@click.option("--bad", type=FRACTION, callback=finite, default=0.0, help="Bad messages of every kind for each trade, 0 to 1.")
 @click.option(
     "--start", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), default=None, help="First trade, UTC. [default: 2024-06-01]"
 )

@@ -20,11 +20,6 @@ from tradelake.stack.ports import NAMES, Ports, read_ports
 PORT_BASE = click.IntRange(1024, 65535 - len(NAMES))
 
 
-def place(home: Home) -> Path:
-    """The home's one name, however it was written: its processes carry it."""
-    return home.path.resolve()
-
-
 def remembered_ports(path: Path) -> Ports:
     ports = read_ports(path)
     if ports is None:
@@ -44,7 +39,7 @@ def up(home: Home, port_base: int | None) -> None:
 
     Harmless when it is up already. Parts that die are started again, as long as the stack is up.
     """
-    began, path = time.monotonic(), place(home)
+    began, path = time.monotonic(), home.place
     with alone(path):
         started = lifecycle.up(path, port_base)
         running = continuation.resume_jobs(home, path)
@@ -59,7 +54,7 @@ def up(home: Home, port_base: int | None) -> None:
 @click.pass_obj
 def down(home: Home, purge: bool) -> None:
     """Stop the jobs with savepoints, then every process of the stack. The data stays."""
-    began, path = time.monotonic(), place(home)
+    began, path = time.monotonic(), home.place
     if not path.exists():
         output.print(f"nothing runs in {escape(str(path))}: there is no such folder", soft_wrap=True)
         return
@@ -76,7 +71,7 @@ def down(home: Home, purge: bool) -> None:
 @click.pass_obj
 def status(home: Home, as_json: bool) -> None:
     """Show the parts and the pipeline's jobs. Exits with 1 when a part does not run, or a job that nobody stopped with a savepoint."""
-    path = place(home)
+    path = home.place
     found = stack_status.read_status(path, remembered_ports(path), home.pipeline().job_names())
     if as_json:
         click.echo(json.dumps(found.json()))
@@ -93,7 +88,7 @@ def status(home: Home, as_json: bool) -> None:
 @click.pass_obj
 def logs(home: Home, part: str | None, follow: bool, lines: int) -> None:
     """Show the end of a part's log, or of all parts' logs."""
-    path = place(home)
+    path = home.place
     remembered_ports(path)
     files = [path / "logs" / f"{name}.log" for name in ([part] if part else parts.NAMES)]
     for file in files:

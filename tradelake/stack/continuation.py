@@ -12,23 +12,16 @@ from rich.markup import escape
 from tradelake import jobs
 from tradelake.console import Failure, screen, step
 from tradelake.home import Home
-from tradelake.rest import FlinkJob, FlinkRest
 
 TO_RESUME = "jobs-to-resume.json"
 PATIENCE = 180.0
 """Seconds that jobs which high availability brings back may take until all of their tasks run."""
 
 
-def alive(home: Home) -> list[FlinkJob]:
-    """The pipeline's jobs on the cluster that have not ended."""
-    names = home.pipeline().job_names()
-    return [job for job in FlinkRest(home.environment().flink.rest).jobs() if job.alive and job.name in names]
-
-
 def stop_jobs(home: Home, path: Path) -> None:
     """Stop the pipeline's jobs with savepoints, and remember them; a job that will not stop is named, and left to high availability."""
     try:
-        if names := [job.name for job in alive(home)]:
+        if names := list(jobs.alive(home)):
             # Written before the first is stopped: whatever happens on the way, `up` brings all of them back.
             (path / TO_RESUME).write_text(json.dumps(names), encoding="utf-8")
             jobs.stop_all(home)
@@ -42,15 +35,15 @@ def resume_jobs(home: Home, path: Path) -> list[str]:
     if file.exists():
         jobs.resume(home, json.loads(file.read_text(encoding="utf-8")))
         file.unlink(missing_ok=True)
-    if [job for job in alive(home) if not job.running]:
+    if not all(job.running for job in jobs.alive(home).values()):
         with step("jobs running again"):
             wait_until_running(home)
-    return [job.name for job in alive(home)]
+    return list(jobs.alive(home))
 
 
 def wait_until_running(home: Home) -> None:
     deadline = time.monotonic() + PATIENCE
-    while waiting := [job.name for job in alive(home) if not job.running]:
+    while waiting := [job.name for job in jobs.alive(home).values() if not job.running]:
         if time.monotonic() > deadline:
             raise Failure(f"the stack is up, but {', '.join(waiting)} still restarts; `tradelake logs jobmanager` says why")
         time.sleep(0.5)

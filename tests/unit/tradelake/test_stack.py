@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from supervisor.options import ServerOptions
 
 from conf.settings import load_environment
+from tests.e2e.stack import free_port_base
 from tradelake.cli import tradelake
 from tradelake.console import Failure
 from tradelake.jars import Jars, Lock, load_lock
@@ -71,12 +72,13 @@ def test_a_home_remembers_its_ports(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("machine")
 def test_a_port_in_use_is_one_line_that_names_the_user_and_leaves_nothing(tmp_path: Path) -> None:
+    base = free_port_base(first=40_000)  # no other port of the block may be in use: it would be named instead
+    number = base + ports.NAMES.index("kafka")
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", number))
         taken.listen()
-        number = taken.getsockname()[1]
         with pytest.raises(Failure) as failure:
-            lifecycle.up(tmp_path / "home", number - ports.NAMES.index("kafka"))
+            lifecycle.up(tmp_path / "home", base)
     assert str(failure.value).startswith(f"port {number} (kafka) is in use by ")
     assert f"(pid {os.getpid()})" in str(failure.value)
     assert str(failure.value).endswith("`tradelake up --port-base N`")

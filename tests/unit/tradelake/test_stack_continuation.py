@@ -18,12 +18,12 @@ class Cluster:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **jobs: bool) -> None:
         self.jobs, self.resumed = jobs, [""]
         self.refuses = False
-        monkeypatch.setattr(continuation, "alive", lambda home: self.alive())
+        monkeypatch.setattr(continuation.jobs, "alive", lambda home: self.alive())
         monkeypatch.setattr(continuation.jobs, "stop_all", self.stop)
         monkeypatch.setattr(continuation.jobs, "resume", self.resume)
 
-    def alive(self) -> list[FlinkJob]:
-        return [FlinkJob("id", name, "RUNNING", {"running": int(running), "total": 1}) for name, running in self.jobs.items()]
+    def alive(self) -> dict[str, FlinkJob]:
+        return {name: FlinkJob("id", name, "RUNNING", {"running": int(running), "total": 1}) for name, running in self.jobs.items()}
 
     def stop(self, home: Home) -> list[str]:
         stopped, self.jobs = list(self.jobs), {}
@@ -63,10 +63,10 @@ def test_a_job_that_will_not_stop_is_named_and_comes_back_too(
 def test_a_failure_is_printed_as_it_is_and_the_stack_goes_down(
     home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unreachable(home: Home) -> list[FlinkJob]:
+    def unreachable(home: Home) -> dict[str, FlinkJob]:
         raise Failure("Connection refused [/127.0.0.1:18093]")
 
-    monkeypatch.setattr(continuation, "alive", unreachable)
+    monkeypatch.setattr(continuation.jobs, "alive", unreachable)
     stop_jobs(home, home.path)
     assert "Connection refused [/127.0.0.1:18093]; the stack goes down all the same" in capsys.readouterr().err
 
