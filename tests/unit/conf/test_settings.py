@@ -85,14 +85,12 @@ def test_the_smallest_and_the_largest_value_are_accepted(tmp_path: Path, key: st
 
 
 SECRET = "hunter2"
-PASSWORD_IN_OPTIONS = [
+PASSWORD_IN_OPTIONS_OR_NEAR_A_MISTAKE = [
     ("kafka", "{bootstrap_servers: b, options: {sasl.password: 8675309}}", "kafka.options.sasl.password: Input should be a valid string"),
     ("kafka", "{bootstrap_servers: b, options: {sasl.password: [hunter2]}}", "kafka.options.sasl.password: "),
     ("registry", "{url: u, options: 'user:hunter2'}", "registry.options: "),
     ("registry", "{url: u, options: [hunter2]}", "registry.options: "),
     ("registry", "[{options: hunter2}]", "registry: "),
-]
-PASSWORD_NEAR_A_MISTAKE = [
     ("kafka", "{options: {sasl.password: *hunter2 }}", "line 1, column 34: found undefined alias ..."),
     ("kafka", "{options: {sasl.password: !hunter2 }}", "line 1, column 34: could not determine a constructor for the tag ..."),
     ("kafka", "{options: {sasl.password: 'hunter2}}", "line "),
@@ -101,7 +99,7 @@ PASSWORD_NEAR_A_MISTAKE = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "complaint"), PASSWORD_IN_OPTIONS + PASSWORD_NEAR_A_MISTAKE)
+@pytest.mark.parametrize(("key", "value", "complaint"), PASSWORD_IN_OPTIONS_OR_NEAR_A_MISTAKE)
 def test_what_stands_below_options_is_never_shown(tmp_path: Path, key: str, value: str, complaint: str) -> None:
     file = tmp_path / "environment.yaml"
     file.write_text(f"{key}: {value}\n")
