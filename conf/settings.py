@@ -210,6 +210,8 @@ class Flink(Strict):
     rest: str
     state: str
     """Folder or object-store address below which each job keeps its checkpoints and savepoints."""
+    zookeeper: str | None = None
+    """`host:port,...`, where jobs that share a JobManager keep the locks of Iceberg's maintenance (docs/decisions/0011)."""
 
 
 class Environment(Strict):

@@ -27,6 +27,8 @@ ICEBERG_SOURCE = {
     "max-planning-snapshot-count": "10",
 }
 NEVER = "2147483647"
+ICEBERG_RATE_LIMIT = timedelta(minutes=1)
+"""How often Iceberg looks for maintenance to do, unless told otherwise."""
 ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 
 
@@ -195,10 +197,18 @@ def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
             "flink-maintenance.expire-snapshots.max-snapshot-age-seconds": max_age,
             "flink-maintenance.expire-snapshots.retain-last": retain_last,
             "flink-maintenance.expire-snapshots.schedule.interval-second": every,
+            # The default unless `every` is shorter. Never longer: the next time stands in the state, and a new setting would wait for it.
+            "flink-maintenance.rate-limit-seconds": _seconds(min(expiry.every, ICEBERG_RATE_LIMIT)),
             # By time alone; the defaults also act on every 10th commit.
             "flink-maintenance.expire-snapshots.schedule.commit-count": NEVER,
             "flink-maintenance.expire-snapshots.schedule.data-file-count": NEVER,
         }
+        if run.settings.environment.flink.zookeeper:
+            # Iceberg's other lock lives in the JobManager, where a job that ends takes those of all others with it.
+            options |= {
+                "flink-maintenance.lock.type": "zookeeper",
+                "flink-maintenance.lock.zookeeper.uri": run.settings.environment.flink.zookeeper,
+            }
     return options
 
 

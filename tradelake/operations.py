@@ -18,6 +18,8 @@ from tradelake.home import Home
 from tradelake.jobs import Start, alive, changing, completed, known, rest_of, stop_jobs, submit_job
 from tradelake.rest import FlinkJob, FlinkRest
 
+WIDEST = 500
+
 
 @dataclass(frozen=True)
 class JobRow:
@@ -42,10 +44,12 @@ def jobs(home: Home, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows]))
         return
-    table = Table("job", "state", "running for", "last checkpoint", Column("page", overflow="fold"), box=None)
+    table = Table("job", "state", "running for", "last checkpoint", Column("page", no_wrap=True), box=None)
     for row in rows:
         table.add_row(row.job, row.state, _age(row.running_s), _age(row.checkpoint_age_s), row.page or "")
-    output.print(table)
+    # As wide as it needs, whatever the terminal's width: an address cut in two cannot be opened, nor copied.
+    table.width = output.measure(table, options=output.options.update(max_width=WIDEST)).maximum
+    output.print(table, crop=False)
 
 
 @click.command()

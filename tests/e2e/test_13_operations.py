@@ -70,6 +70,8 @@ def test_jobs_are_listed_with_their_pages(pipeline: Stack) -> None:
     assert {row["state"] for row in rows} == {"RUNNING"}
     assert {row["page"].rsplit("/", 2)[1] for row in rows} == {job["jid"] for job in pipeline.jobs().values()}
     assert all(row["running_s"] >= 0 and row["checkpoint_age_s"] < 600 for row in rows)
+    shown = pipeline.tradelake("jobs").stdout.splitlines()
+    assert [line.split()[-1] for line in shown[1:]] == [row["page"] for row in rows]  # each whole, however wide the terminal
 
 
 def test_gold_is_rescaled_and_goes_back_to_its_settings_by_an_upgrade(pipeline: Stack) -> None:

@@ -95,7 +95,11 @@ def write_environment(site: Site) -> None:
             "path_style_access": True,
             "credentials_file": str(credentials_file(site.home)),
         },
-        "flink": {"rest": site.ports.url("flink"), "state": flink_configuration.state(site)},
+        "flink": {
+            "rest": site.ports.url("flink"),
+            "state": flink_configuration.state(site),
+            "zookeeper": site.ports.address("zookeeper"),
+        },
     }
     (site.home / "environment.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
