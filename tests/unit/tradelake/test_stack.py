@@ -202,7 +202,7 @@ def test_the_environment_is_what_the_settings_read(site: Site) -> None:
         "registry": {"url": "http://127.0.0.1:20001/apis/ccompat/v7"},
         "catalog": {"uri": "http://127.0.0.1:20003", "warehouse": "s3://tradelake/"},
         "s3": {"endpoint": "http://127.0.0.1:20004", "credentials_file": f"{site.home}/secrets/aws-credentials"},
-        "flink": {"rest": "http://127.0.0.1:20000", "state": f"file://{site.home}/flink/state"},
+        "flink": {"rest": "http://127.0.0.1:20000", "state": f"file://{site.home}/flink/state", "zookeeper": "127.0.0.1:20005"},
     }
 
 
