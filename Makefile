@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys;
 UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 STAMP := .venv/.set-up
+# A run starts hundreds of Python processes: let the first compile for the others.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test unit lint lock clean
 

@@ -63,7 +63,7 @@ def test_only_the_owner_can_read_what_the_sql_client_is_told(home: Path, monkeyp
     init.chmod(0o644)
     environment = (PIPELINE.parent / "environments" / "example.yaml").read_text()
     (home / "environment.yaml").write_text(environment.replace("options: {}   ", "options: {token: secret}   "))
-    monkeypatch.setattr(flink, "become", lambda *arguments: None)
-    CliRunner().invoke(tradelake, ["--home", str(home), "sql"], catch_exceptions=False)
+    monkeypatch.setattr(flink, "become", lambda *arguments: sys.exit())
+    assert CliRunner().invoke(tradelake, ["--home", str(home), "sql"]).exit_code == 0
     assert "'token' = 'secret'" in init.read_text()
     assert oct(init.stat().st_mode & 0o777) == "0o600"

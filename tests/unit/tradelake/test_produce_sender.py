@@ -50,7 +50,7 @@ class RegistryDouble(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def registry_url() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), RegistryDouble)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 

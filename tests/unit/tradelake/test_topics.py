@@ -59,7 +59,7 @@ class RegistryDouble(BaseHTTPRequestHandler):
 def registry() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), RegistryDouble)
     server.rule, server.schemas = None, []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
