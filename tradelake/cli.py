@@ -31,6 +31,8 @@ COMMANDS = {
     "upgrade": ("tradelake.operations:upgrade", "Start running jobs again with the code and settings of now."),
     "rescale": ("tradelake.operations:rescale", "Run a job with more or fewer tasks."),
     "produce": ("tradelake.produce.commands:produce", "Send recorded, sample or generated trades to Kafka."),
+    "audit": ("tradelake.audit.command:audit", "Prove that nothing is lost and nothing is doubled."),
+    "trace": ("tradelake.trace:trace", "The whole life of one trade, on one screen."),
     "query": ("tradelake.query:query", "Ask the tables in SQL, read-only."),
     "sql": ("tradelake.flink:sql", "Flink's own SQL client, with catalog and tables in place."),
 }

@@ -43,12 +43,25 @@ class Judge:
             Rejected: the first of null_value, truncated, bad_magic_byte, the schema's reasons, the record's, and the rules of the
                 exchange in their order. Nothing else, whatever the bytes are.
         """
+        schema_id, record = self.decode(raw)
+        try:
+            return Judged(self._exchange.to_trade(record, offset), schema_id)
+        except Rejected as rejected:
+            rejected.schema_id = schema_id
+            raise
+
+    def decode(self, raw: bytes | None) -> tuple[int, dict[str, Any]]:
+        """The schema id and the record of one Kafka value, resolved to the reader's schema; no rule of the exchange is asked yet.
+
+        Raises:
+            Rejected: as `judge`, but for the rules of the exchange.
+        """
         schema_id, body = wire.split(raw)
         try:
             writer = self._schemas.get(schema_id)
             if why := writer.compiled(self._mismatch):
                 raise Rejected("incompatible_schema", why)
-            return Judged(self._exchange.to_trade(self._decode(writer, body), offset), schema_id)
+            return schema_id, self._decode(writer, body)
         except Rejected as rejected:
             rejected.schema_id = schema_id
             raise

@@ -1,0 +1,2 @@
+-- How many absent rows are left.
+SELECT count(*) FROM ${found} WHERE kind = 'absent'

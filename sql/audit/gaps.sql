@@ -1,0 +1,15 @@
+-- Ids that an exchange with dense ids gave, and that nobody sent: from, to. Of all its rows, for a late one may have filled a gap.
+WITH ordered AS (
+    SELECT
+        symbol,
+        source_sequence,
+        gold_ingestion_timestamp,
+        lag(source_sequence) OVER (PARTITION BY symbol ORDER BY source_sequence) AS before
+    FROM ${gold}
+    WHERE exchange = '${exchange}'
+)
+SELECT symbol, before + 1, source_sequence - 1, (sum(source_sequence - before - 1) OVER ())::BIGINT
+FROM ordered
+WHERE source_sequence > before + 1 AND gold_ingestion_timestamp >= TIMESTAMP '${since}'
+ORDER BY symbol, before
+LIMIT ${shown}

@@ -1,0 +1,349 @@
+"""Every fault that can be planted is found and named, and nothing else; what is only late is waited for."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from tests.unit.tradelake.tables_in_memory import empty_tables, insert
+from tests.unit.udfs.strategies import BINANCE, JUDGES, KRAKEN, message
+from tradelake.audit import checks
+from tradelake.audit.checks import Books
+from tradelake.audit.command import show
+from tradelake.audit.pins import DLQ, GOLD, Pins
+from tradelake.audit.values import values
+from tradelake.cli import tradelake
+from udfs.rejected import Rejected
+
+TOPICS = {"binance": "binance-trades", "kraken": "kraken-trades"}
+SENT = datetime(2026, 1, 1)
+ROWS = 6
+BAD = 2
+"""The offset of a message in each partition that is rejected."""
+SILVER_BINANCE = "silver_binance_trades"
+
+
+class Present(Pins):
+    """Tables as they are now."""
+
+    def relation(self, name: str) -> str:
+        return name
+
+    def rows(self, name: str) -> int:
+        return 0
+
+
+def record(exchange: str, number: int) -> dict[str, Any]:
+    if exchange == "binance":
+        return BINANCE | {"trade_id": 1000 + number}
+    return KRAKEN | {"volume": f"0.{number + 1:08}"}
+
+
+@pytest.fixture(scope="module")
+def sound() -> duckdb.DuckDBPyConnection:
+    """Two partitions of each exchange, six messages in each, one of them rejected, through all layers. Binance's ids are dense."""
+    connection = empty_tables()
+    number = 0
+    for exchange, topic in TOPICS.items():
+        for partition in (0, 1):
+            for offset in range(ROWS):
+                raw = None if offset == BAD else message(1 if exchange == "binance" else 3, record(exchange, number))
+                number += offset != BAD
+                put(connection, exchange, topic, partition, offset, raw)
+    return connection
+
+
+@pytest.fixture
+def lake(sound: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The sound lake, to be changed, and as it was afterwards."""
+    sound.execute("BEGIN")
+    yield sound
+    sound.execute("ROLLBACK")
+
+
+def put(connection: duckdb.DuckDBPyConnection, exchange: str, topic: str, partition: int, offset: int, raw: bytes | None) -> None:
+    """One message through all layers."""
+    sent = SENT + timedelta(minutes=offset)
+    at = {"topic": topic, "partition": partition, "offset": offset, "kafka_timestamp": sent}
+    insert(connection, f"bronze_{exchange}_trades", at | {"raw_bytes": raw, "ingestion_timestamp": sent})
+    try:
+        judged = JUDGES[exchange].judge(raw, offset)
+    except Rejected as why:
+        row = {"kafka_topic": topic, "kafka_partition": partition, "kafka_offset": offset, "bronze_source": f"bronze_{exchange}_trades"}
+        reason = {"error_type": why.error_type, "error_reason": why.error_reason, "schema_id": why.schema_id, "raw_record": raw}
+        insert(connection, DLQ, row | reason)
+        return
+    trade = judged.trade._asdict() | {"trade_conditions": list(judged.trade.trade_conditions)}
+    time = datetime.fromtimestamp(judged.trade.timestamp // 1_000_000, UTC)
+    place = {"exchange_date": time.date()}
+    meta = {"schema_id": judged.schema_id, "bronze_ingestion_timestamp": sent, "validation_timestamp": sent}
+    insert(connection, f"silver_{exchange}_trades", trade | at | meta | place)
+    insert(connection, GOLD, trade | place | {"exchange_hour": time.hour, "gold_ingestion_timestamp": sent})
+
+
+def audited(connection: duckdb.DuckDBPyConnection, **options: Any) -> Books:
+    """All checks but those of files and snapshots, which need a real catalog."""
+    ends = {(topic, partition): (0, ROWS) for topic in TOPICS.values() for partition in (0, 1)}
+    ends |= options.pop("ends", {})
+    sample = options.pop("sample", None)
+    books = Books(connection, Present({}), TOPICS, **({"patience_s": 0} | options))
+    for exchange in TOPICS:
+        checks.offsets(books, exchange, ends)
+        checks.coordinates(books, exchange)
+        values(books, exchange, JUDGES[exchange], sample)
+        checks.places(books, "silver", f"silver_{exchange}_trades")
+    checks.ids(books)
+    checks.places(books, "gold", GOLD)
+    checks.gaps(books, "binance")
+    return books
+
+
+def found(books: Books) -> list[tuple[str, str, str, str, int]]:
+    return sorted((c.name, f.kind, f.table, f.key, f.rows) for c in books.checks for f in c.findings)
+
+
+def id_at(connection: duckdb.DuckDBPyConnection, offset: int, partition: int = 0) -> str:
+    ((message_id,),) = connection.execute(
+        f'SELECT message_id FROM {SILVER_BINANCE} WHERE "partition" = {partition} AND "offset" = {offset}'
+    ).fetchall()
+    return str(message_id)
+
+
+def test_a_sound_lake_is_clean(lake: duckdb.DuckDBPyConnection) -> None:
+    books = audited(lake)
+    assert found(books) == []
+    assert all(check.clean and check.wrong == check.in_flight == 0 for check in books.checks)
+    assert {check.rows for check in books.checks if check.name == "values"} == {2 * ROWS}
+
+
+HERE = '"partition" = 0 AND "offset" = 3'
+BRONZE_BINANCE = "bronze_binance_trades"
+AGAIN = {
+    table: f'INSERT INTO {table} FROM (FROM {table} WHERE {HERE})' for table in (BRONZE_BINANCE, SILVER_BINANCE)
+}  # fmt: skip
+FAULTS = {
+    "an offset that bronze lacks": (
+        f"DELETE FROM {BRONZE_BINANCE} WHERE {HERE}",
+        [
+            ("coordinates", "orphan", SILVER_BINANCE, "binance-trades:0:3", 1),
+            ("offsets", "absent", BRONZE_BINANCE, "binance-trades:0:3", 1),
+        ],
+    ),
+    "the first and the last offsets that bronze lacks": (
+        f'DELETE FROM {BRONZE_BINANCE} WHERE "partition" = 1 AND "offset" IN (0, 1, 5)',
+        [
+            ("coordinates", "orphan", SILVER_BINANCE, "binance-trades:1:0-1", 2),
+            ("coordinates", "orphan", SILVER_BINANCE, "binance-trades:1:5", 1),
+            ("offsets", "absent", BRONZE_BINANCE, "binance-trades:1:0-1", 2),
+            ("offsets", "absent", BRONZE_BINANCE, "binance-trades:1:5", 1),
+        ],
+    ),
+    "a row that bronze has twice, and what follows from it": (
+        "; ".join(AGAIN.values()),
+        [("offsets", "doubled", BRONZE_BINANCE, "binance-trades:0:3", 1)],
+    ),
+    "a row that bronze alone has twice": (
+        AGAIN[BRONZE_BINANCE],
+        [
+            ("coordinates", "absent", SILVER_BINANCE, "binance-trades:0:3", 1),
+            ("offsets", "doubled", BRONZE_BINANCE, "binance-trades:0:3", 1),
+        ],
+    ),
+    "an offset that Kafka has not given yet": (
+        f'UPDATE {BRONZE_BINANCE} SET "offset" = 6 WHERE "partition" = 0 AND "offset" = 5; '
+        f'UPDATE {SILVER_BINANCE} SET "offset" = 6, platform_sequence = 6 WHERE "partition" = 0 AND "offset" = 5; '
+        f"UPDATE {GOLD} SET platform_sequence = 6 WHERE source_sequence = 1004",
+        [
+            ("offsets", "absent", BRONZE_BINANCE, "binance-trades:0:5", 1),
+            ("offsets", "orphan", BRONZE_BINANCE, "binance-trades:0:6", 1),
+        ],
+    ),
+    "a row that silver lacks": (
+        f"DELETE FROM {SILVER_BINANCE} WHERE {HERE}; DELETE FROM {GOLD} WHERE source_sequence = 1002",
+        [
+            ("coordinates", "absent", SILVER_BINANCE, "binance-trades:0:3", 1),
+            ("source gaps", "gap", GOLD, "BTCUSDT 1002-1002", 1),
+        ],
+    ),
+    "a row that silver has twice": (
+        AGAIN[SILVER_BINANCE],
+        [("coordinates", "doubled", SILVER_BINANCE, "binance-trades:0:3", 1)],
+    ),
+    "a rejected row that the dead-letter table lacks": (
+        f"DELETE FROM {DLQ} WHERE kafka_topic = 'kraken-trades' AND kafka_partition = 1",
+        [("coordinates", "absent", "silver_kraken_trades", "kraken-trades:1:2", 1)],
+    ),
+    "a rejected row that the dead-letter table has twice": (
+        f"INSERT INTO {DLQ} FROM (FROM {DLQ} WHERE kafka_topic = 'kraken-trades' AND kafka_partition = 1)",
+        [("coordinates", "doubled", "silver_kraken_trades", "kraken-trades:1:2", 1)],
+    ),
+    "a row both in silver and rejected": (
+        f"UPDATE {DLQ} SET kafka_offset = 3 WHERE kafka_topic = 'binance-trades' AND kafka_partition = 0",
+        [
+            ("coordinates", "absent", SILVER_BINANCE, "binance-trades:0:2", 1),
+            ("coordinates", "doubled", SILVER_BINANCE, "binance-trades:0:3", 1),
+            ("values", "altered", DLQ, "binance-trades:0:3", 1),
+        ],
+    ),
+    "a price that silver has changed": (
+        f"UPDATE {SILVER_BINANCE} SET price = price + 0.00000001 WHERE {HERE}",
+        [("ids", "altered", GOLD, "ID", 1), ("values", "altered", SILVER_BINANCE, "binance-trades:0:3", 1)],
+    ),
+    "a price that silver and gold have changed": (
+        f"UPDATE {SILVER_BINANCE} SET price = price + 0.00000001 WHERE {HERE}; "
+        f"UPDATE {GOLD} SET price = price + 0.00000001 WHERE source_sequence = 1002",
+        [("values", "altered", SILVER_BINANCE, "binance-trades:0:3", 1)],
+    ),
+    "a Kafka time that silver has changed": (
+        f"UPDATE {SILVER_BINANCE} SET kafka_timestamp = kafka_timestamp + INTERVAL 1 MICROSECOND WHERE {HERE}",
+        [("values", "altered", SILVER_BINANCE, "binance-trades:0:3", 1)],
+    ),
+    "a good trade that was rejected": (
+        f"DELETE FROM {SILVER_BINANCE} WHERE {HERE}; DELETE FROM {GOLD} WHERE source_sequence = 1002; "
+        f"INSERT INTO {DLQ} (kafka_topic, kafka_partition, kafka_offset, bronze_source, error_reason) "
+        f"VALUES ('binance-trades', 0, 3, '{BRONZE_BINANCE}', 'price_not_a_number')",
+        [("source gaps", "gap", GOLD, "BTCUSDT 1002-1002", 1), ("values", "altered", DLQ, "binance-trades:0:3", 1)],
+    ),
+    "another reason than the bytes give": (
+        f"UPDATE {DLQ} SET error_reason = 'truncated' WHERE kafka_topic = 'binance-trades' AND kafka_partition = 1",
+        [("values", "altered", DLQ, "binance-trades:1:2", 1)],
+    ),
+    "a trade that gold lacks": (
+        f"DELETE FROM {GOLD} WHERE source_sequence = 1002",
+        [("ids", "absent", GOLD, "ID", 1), ("source gaps", "gap", GOLD, "BTCUSDT 1002-1002", 1)],
+    ),
+    "a trade that gold has twice": (
+        f"INSERT INTO {GOLD} FROM (FROM {GOLD} WHERE source_sequence = 1002)",
+        [("ids", "doubled", GOLD, "ID", 1)],
+    ),
+    "a trade that gold has changed": (
+        f"UPDATE {GOLD} SET side = 'HOLD' WHERE source_sequence = 1002",
+        [("ids", "altered", GOLD, "ID", 1)],
+    ),
+    "a trade that gold has from nowhere": (
+        f"UPDATE {GOLD} SET message_id = 'nowhere' WHERE source_sequence = 1002",
+        [("ids", "absent", GOLD, "ID", 1), ("ids", "orphan", GOLD, "nowhere", 1)],
+    ),
+    "a trade in another hour": (
+        f"UPDATE {GOLD} SET exchange_hour = (exchange_hour + 1) % 24 WHERE source_sequence = 1002",
+        [("partitions", "misplaced", GOLD, "ID", 1)],
+    ),
+    "a trade on another day": (
+        f"UPDATE {SILVER_BINANCE} SET exchange_date = exchange_date + 1 WHERE {HERE}",
+        [("partitions", "misplaced", SILVER_BINANCE, "ID", 1)],
+    ),
+    "a trade on no day": (
+        f"UPDATE {SILVER_BINANCE} SET exchange_date = NULL WHERE {HERE}",
+        [("partitions", "misplaced", SILVER_BINANCE, "ID", 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_named_and_nothing_else_is(lake: duckdb.DuckDBPyConnection, fault: str) -> None:
+    planted, wanted = FAULTS[fault]
+    message_id = id_at(lake, 3)
+    lake.execute(planted)
+    books = audited(lake)
+    assert found(books) == [(check, kind, table, key.replace("ID", message_id), rows) for check, kind, table, key, rows in wanted]
+    assert all(finding.evidence and finding.repair for check in books.checks for finding in check.findings)
+    assert {check.name for check in books.checks if not check.clean} == {check for check, *_ in wanted if check != "source gaps"}
+
+
+def test_a_repeat_is_no_fault(lake: duckdb.DuckDBPyConnection) -> None:
+    """The same trade under another offset: another row of silver, none of gold."""
+    lake.execute(f"CREATE TEMP TABLE before AS FROM {GOLD}")
+    put(lake, "binance", "binance-trades", 0, ROWS, message(1, record("binance", 3)))
+    lake.execute(f"DELETE FROM {GOLD}; INSERT INTO {GOLD} FROM before")
+    assert found(audited(lake, ends={("binance-trades", 0): (0, ROWS + 1)})) == []
+
+
+def test_what_arrives_while_it_waits_is_no_fault(lake: duckdb.DuckDBPyConnection) -> None:
+    late = [(SILVER_BINANCE, "source_sequence IN (1002, 1003)"), (GOLD, "source_sequence = 1004")]
+    for number, (table, where) in enumerate(late):
+        lake.execute(f"CREATE TEMP TABLE late_{number} AS FROM {table} WHERE {where}; DELETE FROM {table} WHERE {where}")
+    lake.execute(f"DELETE FROM {GOLD} WHERE source_sequence = 1003")  # and never comes
+    waited: list[int] = []
+
+    def arrive(_seconds: float) -> None:
+        for number, (table, _where) in enumerate(late):
+            lake.execute(f"INSERT INTO {table} FROM (FROM late_{number} ANTI JOIN {table} USING (source_sequence))")
+
+    ticks = iter(range(1000))
+    books = audited(lake, patience_s=4, sleep=arrive, clock=lambda: float(next(ticks)), waiting=waited.append)
+    by_name = {(check.name, check.table): check for check in books.checks}
+    assert by_name["coordinates", SILVER_BINANCE].in_flight == 2
+    assert waited[0] == 2
+    missing = id_at(lake, 4)
+    assert [row for row in found(books) if row[0] != "source gaps"] == [("ids", "absent", GOLD, missing, 1)]
+
+
+def test_bronze_behind_kafka_is_waited_for_too(lake: duckdb.DuckDBPyConnection) -> None:
+    raw = message(1, record("binance", 90))
+
+    def arrive(_seconds: float) -> None:
+        put(lake, "binance", "binance-trades", 1, ROWS, raw)
+
+    books = audited(lake, patience_s=60, sleep=arrive, ends={("binance-trades", 1): (0, ROWS + 1)})
+    assert (books.checks[0].name, books.checks[0].in_flight, books.checks[0].findings) == ("offsets", 1, [])
+
+
+def test_what_kafka_removed_before_it_was_read_is_a_notice(lake: duckdb.DuckDBPyConnection) -> None:
+    for table in (BRONZE_BINANCE, SILVER_BINANCE):
+        lake.execute(f'DELETE FROM {table} WHERE "partition" = 0 AND "offset" < 2')
+    lake.execute(f"DELETE FROM {GOLD} WHERE source_sequence < 1002")
+    books = audited(lake, ends={("binance-trades", 0): (2, ROWS)})
+    assert found(books) == [("offsets", "absent", BRONZE_BINANCE, "binance-trades:0:0-1", 2)]
+    assert all(check.clean for check in books.checks)
+
+
+def test_rows_before_a_moment_are_left_alone(lake: duckdb.DuckDBPyConnection) -> None:
+    """Faults at offset 0 and at offset 4, which were sent four minutes apart."""
+    lake.execute(f'DELETE FROM {SILVER_BINANCE} WHERE "partition" = 0 AND "offset" IN (0, 4)')
+    lake.execute(f'DELETE FROM {BRONZE_BINANCE} WHERE "partition" = 1 AND "offset" IN (1, 4)')
+    lake.execute(f"DELETE FROM {GOLD} WHERE exchange = 'KRAKEN' AND platform_sequence IN (1, 5)")
+    since = (SENT + timedelta(minutes=3)).replace(tzinfo=UTC)
+    kraken = sorted(id for (id,) in lake.execute('SELECT message_id FROM silver_kraken_trades WHERE "offset" = 5').fetchall())
+    names = [(check, kind, key) for check, kind, _, key, _ in found(audited(lake, since=since))]
+    orphan = [key for check, kind, key in names if (check, kind) == ("ids", "orphan")]
+    assert len(orphan) == 1  # gold still has the trade that silver lost
+    assert [name for name in names if name[2] not in orphan] == [
+        ("coordinates", "absent", "binance-trades:0:4"),
+        ("coordinates", "orphan", "binance-trades:1:4"),
+        *(("ids", "absent", message_id) for message_id in kraken),
+        ("offsets", "absent", "binance-trades:1:4"),
+    ]  # fmt: skip
+
+
+def test_a_sample_is_as_large_as_asked_for(lake: duckdb.DuckDBPyConnection) -> None:
+    assert [check.rows for check in audited(lake, sample=5).checks if check.name == "values"] == [5, 5]
+
+
+def test_of_many_findings_a_hundred_are_named_and_all_counted() -> None:
+    connection = empty_tables()
+    connection.execute(
+        f'INSERT INTO {BRONZE_BINANCE} (topic, "partition", "offset") SELECT \'binance-trades\', 0, i * 2 FROM range(500) t(i)'
+    )
+    books = Books(connection, Present({}), {"binance": "binance-trades"}, patience_s=0)
+    checks.offsets(books, "binance", {("binance-trades", 0): (0, 999)})
+    checks.coordinates(books, "binance")
+    checks.ids(books)
+    assert [(check.wrong, len(check.findings)) for check in books.checks] == [(499, 100), (500, 100), (0, 0)]
+
+
+def test_findings_are_shown_whole(lake: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]) -> None:
+    lake.execute(f"DELETE FROM {GOLD} WHERE source_sequence = 1002")
+    books = audited(lake)
+    show(books.checks, {"rows": 10, "seconds": 2.0}, True)
+    shown = capsys.readouterr().out
+    assert f"wrong: ids: {GOLD} {id_at(lake, 3)}: absent" in shown
+    assert "notice: source gaps: gold_crypto_trades BTCUSDT 1002-1002: gap" in shown
+    assert shown.splitlines()[-1] == "not clean: 10 rows in 2.0 s (5 rows/s)"
+
+
+@pytest.mark.parametrize("given", [["--sample", "some"], ["--sample", "-1"], ["--wait", "long"], ["--since", "yesterday"], ["now"]])
+def test_wrong_usage(given: list[str], tmp_path: Any) -> None:
+    assert CliRunner().invoke(tradelake, ["--home", str(tmp_path), "audit", *given]).exit_code == 2

@@ -1,0 +1,91 @@
+"""One consistent set of snapshots, and where Kafka's partitions began and ended after it was taken."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, TopicPartition
+
+from conf.settings import Settings
+from tradelake.console import Failure
+from tradelake.topics import TIMEOUT_S, kafka_failures, kafka_options
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+GOLD, DLQ = "gold_crypto_trades", "silver_dlq_trades"
+
+Ends = dict[tuple[str, int], tuple[int, int]]
+"""(topic, partition) -> the first offset that Kafka still has, and the one after its last."""
+
+
+def bronze(exchange: str) -> str:
+    return f"bronze_{exchange}_trades"
+
+
+def silver(exchange: str) -> str:
+    return f"silver_{exchange}_trades"
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Tables as they were at one moment.
+
+    Attributes:
+        tables: name -> its metadata of that moment.
+    """
+
+    tables: Mapping[str, "Table"]
+
+    def relation(self, name: str) -> str:
+        """The pinned table in the words of DuckDB's SQL."""
+        snapshot = self.tables[name].current_snapshot()
+        return f"(FROM {name} AT (VERSION => {snapshot.snapshot_id}))" if snapshot else f"(FROM {name} WHERE false)"
+
+    def rows(self, name: str) -> int:
+        snapshot = self.tables[name].current_snapshot()
+        return int((snapshot.summary and snapshot.summary["total-records"]) or 0) if snapshot else 0
+
+    def snapshots(self) -> dict[str, int | None]:
+        """Table -> the id of its pinned snapshot, None where it is empty."""
+        return {name: snapshot.snapshot_id if (snapshot := table.current_snapshot()) else None for name, table in self.tables.items()}
+
+
+def pin(catalog: "Catalog", database: str, exchanges: Iterable[str]) -> Pins:
+    """Pin all tables, those first that others flow into.
+
+    Raises:
+        Failure: one does not exist.
+    """
+    from pyiceberg.exceptions import NoSuchTableError
+
+    names = [GOLD, *map(silver, exchanges), DLQ, *map(bronze, exchanges)]
+    try:
+        return Pins({name: catalog.load_table((database, name)) for name in names})
+    except NoSuchTableError as error:
+        raise Failure(f"{error}; `tradelake tables create` makes what is missing") from error
+
+
+def kafka_ends(settings: Settings, topics: Iterable[str]) -> Ends:
+    """Where each partition begins and ends now.
+
+    Raises:
+        Failure: Kafka does not answer, or has no such topic.
+    """
+    kafka = settings.environment.kafka
+    consumer = Consumer({**kafka_options(kafka), "group.id": "tradelake-audit", "enable.auto.commit": False})
+    ends: Ends = {}
+    try:
+        with kafka_failures(kafka):
+            for topic in topics:
+                partitions = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+                if partitions.error is not None:
+                    raise Failure(
+                        f"Kafka at {kafka.bootstrap_servers} has no topic {topic}: {partitions.error}; `tradelake topics create` makes it"
+                    )
+                for number in partitions.partitions:
+                    ends[topic, number] = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+    finally:
+        consumer.close()
+    return ends
