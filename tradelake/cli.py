@@ -33,6 +33,7 @@ COMMANDS = {
     "produce": ("tradelake.produce.commands:produce", "Send recorded, sample or generated trades to Kafka."),
     "audit": ("tradelake.audit.command:audit", "Prove that nothing is lost and nothing is doubled."),
     "trace": ("tradelake.trace:trace", "The whole life of one trade, on one screen."),
+    "dlq": ("tradelake.dlq:dlq", "What was rejected, why, and what its bytes still tell."),
     "query": ("tradelake.query:query", "Ask the tables in SQL, read-only."),
     "sql": ("tradelake.flink:sql", "Flink's own SQL client, with catalog and tables in place."),
 }

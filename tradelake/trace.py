@@ -43,7 +43,10 @@ class Coordinate:
 
 @dataclass
 class Message:
-    """One Kafka message, and the rows that each layer made of it. A row's `snapshot` is the one that brought it, None where that has expired."""
+    """One Kafka message, and the rows that each layer made of it.
+
+    A row's `snapshot` is the one that brought it, `committed` when; None where that is not known any more.
+    """
 
     at: Coordinate
     bronze: list[Row]

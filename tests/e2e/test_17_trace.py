@@ -5,6 +5,7 @@ import pytest
 from tests.e2e import raw
 from tests.e2e.stack import Stack
 
+BRONZE = "bronze_binance_trades"
 HOPS = ["kafka_to_bronze", "bronze_to_silver", "silver_to_gold", "end_to_end"]
 
 
@@ -57,3 +58,27 @@ def test_what_is_not_there_is_said(pipeline: Stack) -> None:
     assert "the lake has no " in pipeline.tradelake("trace", "0191346a-1dae-8000-8432-000000000000", exit_code=1).stderr
     assert "is no id of a trade" in pipeline.tradelake("trace", "ffffffff-ffff-8000-8432-000000000000", exit_code=1).stderr
     assert "is neither a message_id" in pipeline.tradelake("trace", "nonsense", exit_code=2).stderr
+
+
+def test_rejected_messages_are_counted_listed_and_shown(pipeline: Stack) -> None:
+    broken = pipeline.registry.encode(pipeline.schema_ids["binance"], raw.binance("LISTEDUSDT"))[:-40]
+    before = {
+        (row["type"], row["reason"]): row["messages"] for row in pipeline.tradelake("dlq", "list", "--json").json if row["from"] == BRONZE
+    }
+    (at,) = pipeline.send("binance", [(b"LISTEDUSDT", broken)])
+    pipeline.settle()
+    after = {
+        (row["type"], row["reason"]): row["messages"] for row in pipeline.tradelake("dlq", "list", "--json").json if row["from"] == BRONZE
+    }
+    key = ("decode", "avro_decode_failed")
+    assert after == before | {key: before.get(key, 0) + 1}
+    (newest,) = pipeline.tradelake("dlq", "list", "--newest", "1", "--reason", "decode", "--since", "10 min", "--json").json
+    assert (newest["topic"], newest["partition"], newest["offset"]) == at
+    shown = pipeline.tradelake("dlq", "show", f"{at.topic}:{at.partition}:{at.offset}", "--json").json
+    assert shown["schema"] == "com.k2.marketdata.raw.BinanceRawTrade"
+    assert (shown["fields"]["event_type"], shown["fields"]["symbol"]) == ("trade", "LISTEDUSDT")
+    assert "is_buyer_maker" not in shown["fields"]
+    assert shown["raw_record"] == broken.hex()
+    screen = pipeline.tradelake("dlq", "show", f"{at.topic}:{at.partition}:{at.offset}").stdout.splitlines()
+    assert screen[-1 - (len(broken) - 1) // 16].startswith("00000000  " + broken[:16].hex(" "))
+    assert "the dead-letter table has no" in pipeline.tradelake("dlq", "show", f"{at.topic}:{at.partition}:0", exit_code=1).stderr

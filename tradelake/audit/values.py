@@ -56,16 +56,21 @@ class Seen:
 
 
 def judge_of(settings: Settings, exchange: str) -> Judge:
-    """The judge of an exchange's messages with the settings of now; a registry that does not answer is a `Failure`, not a wait."""
-    pipeline, registry = settings.pipeline, settings.environment.registry
+    """The judge of an exchange's messages, with the settings of now."""
+    pipeline = settings.pipeline
     limits = Limits(microseconds(pipeline.limits.future_tolerance), microseconds(pipeline.limits.max_age))
     quote_assets = pipeline.exchange(exchange).quote_assets
+    return Judge(exchanges.exchange(exchange, conf.schema(exchange), limits, quote_assets), schemas_of(settings))
+
+
+def schemas_of(settings: Settings) -> SchemaCache:
+    """The registry's schemas; where it does not answer, a `Failure`, not a wait."""
+    registry = settings.environment.registry
 
     def give_up(_seconds: float) -> None:
         raise Failure(f"the schema registry at {registry.url} does not answer; `tradelake status` shows whether it runs")
 
-    schemas = SchemaCache(Registry(registry.url, dict(registry.options)), sleep=give_up)
-    return Judge(exchanges.exchange(exchange, conf.schema(exchange), limits, quote_assets), schemas)
+    return SchemaCache(Registry(registry.url, dict(registry.options)), sleep=give_up)
 
 
 def values(books: Books, exchange: str, judge: Judge, sample: int | None) -> None:
