@@ -12,7 +12,7 @@ STAMP := .venv/.set-up
 # A run starts hundreds of Python processes: let the first compile for the others.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit lint lock clean
+.PHONY: help setup demo test unit fuzz lint lock clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: setup lint ## All tests, on a real stack of their own (about 25 minutes on
 
 unit: $(STAMP) ## The fast tests: no server, half a minute at most
 	@$(BIN)/pytest tests/unit --numprocesses 2 --dist worksteal
+
+fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time (COUNT=100000 of each exchange, SEED=...)
+	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

@@ -167,6 +167,11 @@ class Stack:
             found |= {metric["id"]: int(metric["sum"]) for metric in answers}
         return found
 
+    def failures(self, jobs: Mapping[str, str]) -> dict[str, list[int]]:
+        """When each job failed so far: name -> times. `jobs`: name -> id."""
+        history = {name: self.rest(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"] for name, job in jobs.items()}
+        return {name: [entry["timestamp"] for entry in entries] for name, entries in history.items()}
+
     def job_movement(self) -> Any:
         return [(name, job["state"], job["tasks"]) for name, job in sorted(self.jobs().items())]
 

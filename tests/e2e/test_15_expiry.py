@@ -33,7 +33,7 @@ def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack
     """Also after another job has ended: all jobs of a JobManager release their locks through one map."""
     eager.tradelake("upgrade", "bronze-binance")
     running = {name: job["jid"] for name, job in eager.jobs().items()}
-    failed = failures(eager, running)  # of tests before this one, which kill parts
+    failed = eager.failures(running)  # of tests before this one, which kill parts
     before = eager.lake.count(GOLD)
     for number in range(ROUNDS):  # one commit after the other in each table
         eager.send_trades("kraken", [raw.kraken("EXPIRED/USD")])
@@ -42,7 +42,7 @@ def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack
     eager.wait("old snapshots are gone", lambda: all(gone(eager, table, once[table]) for table in EXPIRED))
     eager.settle()
     assert {name: job["jid"] for name, job in eager.jobs().items()} == running
-    assert failures(eager, running) == failed
+    assert eager.failures(running) == failed
     assert eager.discrepancies() == []
 
 
@@ -60,12 +60,6 @@ def test_a_job_keeps_its_state_when_expiry_is_switched_off(pipeline: Stack, tmp_
     stack.settle()
     assert snapshots(stack, GOLD) > kept
     assert stack.discrepancies() == []
-
-
-def failures(stack: Stack, jobs: dict[str, str]) -> dict[str, list[int]]:
-    """When each job failed so far, by name."""
-    history = {name: stack.rest(f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"] for name, job in jobs.items()}
-    return {name: [entry["timestamp"] for entry in entries] for name, entries in history.items()}
 
 
 def snapshots(stack: Stack, table: str) -> set[int]:
