@@ -12,7 +12,7 @@ STAMP := .venv/.set-up
 # A run starts hundreds of Python processes: let the first compile for the others.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test unit fuzz lint lock clean
+.PHONY: help setup demo test unit fuzz chaos lint lock clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ unit: $(STAMP) ## The fast tests: no server, half a minute at most
 
 fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time (COUNT=100000 of each exchange, SEED=...)
 	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))
+
+chaos: setup ## Faults while trades flow, on a stack of its own, with an audit after each (N=10, SEED=...)
+	@$(BIN)/python -m tests.chaos --count $(or $(N),10) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

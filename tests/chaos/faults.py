@@ -1,0 +1,102 @@
+"""What can happen to a stack, and how it is done to it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+from tests.e2e.stack import Stack, pid_in
+
+PARTS = ("zookeeper", "kafka", "s3", "catalog", "registry", "jobmanager", "taskmanager")
+KILLED = (*PARTS, "python worker", "supervisor")
+PAUSED = (*PARTS, "python worker")
+JOBS = ("bronze-binance", "silver-binance", "gold")
+SHORTEST_PAUSE_S, SHORTEST_LOAD_S = 1.0, 10.0
+BUSY = "while True: pass"
+CALM_S = (0.5, 5.0)
+"""How long nothing happens before a fault: every moment of a checkpoint must have its turn."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`kind`: kill, pause, load or cancel. `seconds`: how long a pause or a load lasts. `calm`: seconds before it."""
+
+    kind: str
+    what: str
+    seconds: float
+    calm: float
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.what}" + (f" for {self.seconds:.1f} s" if self.seconds else "")
+
+
+def plan(seed: object, count: int, longest_s: float) -> list[Fault]:
+    """So many faults; every kind of every part comes before one comes again."""
+    chance = random.Random(str(seed))
+    every = [("kill", part) for part in KILLED] + [("pause", part) for part in PAUSED]
+    every += [("cancel", job) for job in JOBS] + [("load", "both cores")]
+    chosen: list[tuple[str, str]] = []
+    while len(chosen) < count:
+        chosen += chance.sample(every, len(every))
+    faults = []
+    for kind, what in chosen[:count]:
+        shortest = {"pause": SHORTEST_PAUSE_S, "load": SHORTEST_LOAD_S}.get(kind)
+        seconds = chance.uniform(min(shortest, longest_s), longest_s) if shortest else 0.0
+        faults.append(Fault(kind, what, seconds, chance.uniform(*CALM_S)))
+    return faults
+
+
+def happen(stack: Stack, fault: Fault) -> Callable[[], bool]:
+    """Let it happen, to its end; what then tells that its part is back."""
+    if fault.kind == "load":
+        with busy():
+            time.sleep(fault.seconds)
+        return lambda: True
+    if fault.kind == "cancel":
+        job = stack.jobs()[fault.what]["jid"]
+        rest = stack.environment["flink"]["rest"]
+        httpx.patch(f"{rest}/jobs/{job}?mode=cancel", trust_env=False, timeout=30).raise_for_status()
+        stack.wait(f"{fault.what} has ended", lambda: fault.what not in stack.jobs())
+        stack.tradelake("submit", fault.what)  # cancelled is cancelled: this is the one fault that a person ends
+        return lambda: True
+    pid = pid_of(stack, fault.what)
+    if fault.kind == "pause":
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(fault.seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        return lambda: True
+    os.kill(pid, signal.SIGKILL)
+    stack.wait("the process is gone", lambda: not psutil.pid_exists(pid))
+    if fault.what == "supervisor":
+        stack.tradelake("up")  # trades flow on without it, but nobody would start a dead part again
+        return lambda: True
+    return lambda: fault.what not in PARTS or pid_in(stack.health(), fault.what) != pid
+
+
+def pid_of(stack: Stack, what: str) -> int:
+    if what in PARTS:
+        return stack.pid(what)
+    mark = "beam_boot" if what == "python worker" else "supervisor.supervisord"
+    return next(process.pid for process in stack.processes() if mark in " ".join(process.cmdline()))
+
+
+@contextmanager
+def busy() -> Iterator[None]:
+    """Other work on both cores."""
+    burners = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(os.cpu_count() or 2)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
