@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys;
 UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 STAMP := .venv/.set-up
+LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
 .PHONY: help setup demo test unit lint lock clean
 
@@ -30,8 +31,9 @@ unit: $(STAMP) ## The fast tests: no server, half a minute at most
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-lock: $(UV) ## Pin every dependency anew (requirements.lock)
-	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+lock: $(UV) ## Pin every dependency anew: requirements.lock, and requirements-runtime.lock, which the image is made from
+	@$(LOCK) --group dev -o requirements.lock
+	@$(LOCK) --constraint requirements.lock -o requirements-runtime.lock
 
 clean: ## Remove the environment; the stack and its data stay (tradelake down --purge removes those)
 	@rm -rf .venv .uv
