@@ -11,6 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 # A run starts hundreds of Python processes: let the first compile for the others.
 unexport PYTHONDONTWRITEBYTECODE
+LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
 .PHONY: help setup demo test unit fuzz chaos lint lock clean
 
@@ -38,8 +39,9 @@ chaos: setup ## Faults while trades flow, on a stack of its own, with an audit a
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-lock: $(UV) ## Pin every dependency anew (requirements.lock)
-	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+lock: $(UV) ## Pin every dependency anew: requirements.lock, and requirements-runtime.lock, which the image is made from
+	@$(LOCK) --group dev -o requirements.lock
+	@$(LOCK) --constraint requirements.lock -o requirements-runtime.lock
 
 clean: ## Remove the environment; the stack and its data stay (tradelake down --purge removes those)
 	@rm -rf .venv .uv

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tradelake.console import Failure
-from tradelake.jars import Jars
+from tradelake.jars import PLUGIN_SET, Jars
 
 PLUGINS_OF_THE_WHEEL = ("metrics-prometheus",)
 MANIFEST = "manifest.json"
@@ -27,7 +27,7 @@ def flink_home() -> Path:
 def place_all(jars: Jars) -> None:
     unpack_registry(jars)
     link_flink_lib(jars, flink_home())
-    place_plugins(jars, flink_home())
+    place_plugins(jars, flink_home(), plugins_folder(jars))
 
 
 def registry_folder(jars: Jars) -> Path:
@@ -75,12 +75,20 @@ def complete(folder: Path) -> bool:
     return manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8")) == digests(folder)
 
 
-def link_flink_lib(jars: Jars, home: Path) -> None:
+def place_into_flink(jars: Jars, home: Path) -> None:
+    """Copies of all that Flink needs, in its own folders: an image keeps no cache that links could point to."""
+    link_flink_lib(jars, home, shutil.copy2)
+    place_plugins(jars, home, home / "plugins")
+
+
+def link_flink_lib(jars: Jars, home: Path, how: Callable[[Path, Path], object] | None = None) -> None:
     """PyFlink's `lib/` gets the connectors, and the wheel's own Python jar, which it keeps in `opt/`; `opt/` what the wheel left out."""
-    for jar in [*jars.files("flink-lib"), *(home / "opt").glob("flink-python-*.jar")]:
+    for jar in jars.files("flink-lib"):
+        place(jar, home / "lib" / jar.name, how or link_or_copy)
+    for jar in (home / "opt").glob("flink-python-*.jar"):
         place(jar, home / "lib" / jar.name, link_or_copy)
     for jar in jars.files("flink-opt"):
-        place(jar, home / "opt" / jar.name, link_or_copy)
+        place(jar, home / "opt" / jar.name, how or link_or_copy)
 
 
 def place(source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:
@@ -106,11 +114,16 @@ def plugins_folder(jars: Jars) -> Path:
     return jars.cache / "plugins" / f"flink-{s3.parts[2]}-{s3.sha256[:8]}"
 
 
-def place_plugins(jars: Jars, home: Path) -> None:
-    wanted = {"s3-fs-hadoop": jars.files("flink-s3-plugin")}
+def place_plugins(jars: Jars, home: Path, plugins: Path) -> None:
+    """Every set of plugins that the lock names, and what we use of the wheel's: a folder each."""
+    wanted = {
+        artifacts[0].parts[1].removeprefix("flink-"): jars.files(name)
+        for name, artifacts in jars.lock.sets.items()
+        if name.endswith(PLUGIN_SET)
+    }
     wanted |= {name: sorted((home / "plugins" / name).glob("*.jar")) for name in PLUGINS_OF_THE_WHEEL}
     for plugin, files in wanted.items():
-        folder = plugins_folder(jars) / plugin
+        folder = plugins / plugin
         folder.mkdir(parents=True, exist_ok=True)
         for jar in files:
             place(jar, folder / jar.name, shutil.copy2)  # the cache outlives this environment, and its files

@@ -26,6 +26,9 @@ from tradelake.console import Failure, screen, step
 LOCK = Path(str(FOLDER)) / "jars.yaml"
 DOWNLOADS = 4
 ATTEMPTS = 4
+FLINK_SETS = ("flink-lib", "flink-opt")
+PLUGIN_SET = "-plugin"
+"""How the name of a set ends that Flink loads as a plugin."""
 
 Advance = Callable[[int], None]
 Fetch = Callable[["Artifact", Path, Advance], Path]
@@ -71,6 +74,10 @@ class Lock:
     @property
     def artifacts(self) -> list[Artifact]:
         return list(dict.fromkeys(a for artifacts in self.sets.values() for a in artifacts))
+
+    def of_flink(self) -> "Lock":
+        """What a Flink cluster needs: neither the other servers of the local stack, nor its agents."""
+        return Lock({name: artifacts for name, artifacts in self.sets.items() if name in FLINK_SETS or name.endswith(PLUGIN_SET)})
 
 
 def load_lock(path: Path = LOCK) -> Lock:
@@ -220,12 +227,17 @@ def verified_jars() -> Jars:
 
 
 @click.command(name="jars")
-def jars() -> None:
+@click.option("--into-flink", is_flag=True, help="Only what Flink itself needs, copied into this Python's PyFlink: for an image.")
+def jars(into_flink: bool) -> None:
     """Download the jars of the local stack, check every byte, and place them where Flink looks."""
-    from tradelake.jar_placement import place_all
+    from tradelake.jar_placement import flink_home, place_all, place_into_flink
 
-    cached = Jars(load_lock(), cache_folder())
+    lock = load_lock()
+    cached = Jars(lock.of_flink() if into_flink else lock, cache_folder())
     cached.cache.mkdir(parents=True, exist_ok=True)
     with step(f"{len(cached.lock.artifacts)} jars verified"):
         cached.refresh(fetch_with_jgo)
-        place_all(cached)
+        if into_flink:
+            place_into_flink(cached, flink_home())
+        else:
+            place_all(cached)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 
@@ -18,7 +19,8 @@ from tradelake.stack.ports import HOST
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 CONF_DIR = "flink/conf"
 SCRATCH = "flink/tmp"
-CONFIGURATION_FILES = ("log4j-console.properties", "log4j-cli.properties", "loopback.btm")
+LOG_FILES = ("log4j-console.properties", "log4j-cli.properties")
+CONFIGURATION_FILES = (*LOG_FILES, "loopback.btm")
 
 
 def state(site: Site) -> str:
@@ -39,21 +41,29 @@ def java_options() -> str:
 
 def configuration(site: Site) -> str:
     """`config.yaml` of this site."""
-    values = {
-        "java_options": java_options(),
+    values: dict[str, str | int] = {
+        "jobmanager_host": HOST,
+        "taskmanager_host": HOST,
+        "bind_host": HOST,
+        "taskmanager_id": "taskmanager",
         "rest_port": site.ports["flink"],
         "jobmanager_rpc_port": site.ports["jobmanager-rpc"],
         "blob_port": site.ports["jobmanager-blob"],
         "taskmanager_rpc_port": site.ports["taskmanager-rpc"],
         "taskmanager_data_port": site.ports["taskmanager-data"],
-        "zookeeper_port": site.ports["zookeeper"],
+        "zookeeper": site.ports.address("zookeeper"),
         "ha": address(site.home / "flink" / "ha"),
         "scratch": str(site.home / SCRATCH),
         "checkpoints": f"{state(site)}/checkpoints",
         "savepoints": f"{state(site)}/savepoints",
         "logs": str(site.home / "logs"),
-        "python": sys.executable,
     }
+    return fill_in(values)
+
+
+def fill_in(values: Mapping[str, str | int]) -> str:
+    """`conf/flink/config.yaml` with these values, and those of this Python."""
+    values = {"java_options": java_options(), "python": sys.executable, **values}
     quoted = {name: json.dumps(value) if isinstance(value, str) else value for name, value in values.items()}
     return Template(FOLDER.joinpath("flink", "config.yaml").read_text(encoding="utf-8")).substitute(quoted)
 
@@ -67,7 +77,12 @@ def configure(site: Site) -> None:
     (target / "config.yaml").write_text(configuration(site), encoding="utf-8")
     (target / "masters").write_text(f"{HOST}:{site.ports['flink']}\n", encoding="utf-8")
     (target / "workers").write_text(f"{HOST}\n", encoding="utf-8")
-    for name in CONFIGURATION_FILES:
+    copy_files(target, CONFIGURATION_FILES)
+
+
+def copy_files(target: Path, names: Iterable[str]) -> None:
+    """Put files of `conf/flink/` into a folder, as they are."""
+    for name in names:
         (target / name).write_text(FOLDER.joinpath("flink", name).read_text(encoding="utf-8"), encoding="utf-8")
 
 

@@ -28,19 +28,25 @@ def prepare(site: Site) -> list[str]:
 
 
 def configuration(site: Site) -> str:
-    """`zoo.cfg`. Without `dataDir` Flink's ZooKeeper keeps its data in a random temporary folder."""
+    """`zoo.cfg` of this site."""
+    peers = (site.ports["zookeeper-peer"], site.ports["zookeeper-election"])
+    return zoo_cfg("./zookeeper", HOST, site.ports["zookeeper"], peers)
+
+
+def zoo_cfg(data: str, host: str, port: int, peers: tuple[int, int]) -> str:
+    """`zoo.cfg` of the only server. Without `dataDir` Flink's ZooKeeper keeps its data in a random temporary folder."""
     lines = (
         "tickTime=2000",
         "initLimit=10",
         "syncLimit=5",
-        "dataDir=./zookeeper",
-        f"clientPort={site.ports['zookeeper']}",
-        f"clientPortAddress={HOST}",
+        f"dataDir={data}",
+        f"clientPort={port}",
+        f"clientPortAddress={host}",
         "admin.enableServer=false",
         "4lw.commands.whitelist=srvr",
         "autopurge.snapRetainCount=3",
         "autopurge.purgeInterval=1",
-        f"server.1={HOST}:{site.ports['zookeeper-peer']}:{site.ports['zookeeper-election']}",
+        f"server.1={HOST}:{peers[0]}:{peers[1]}",
     )
     return "\n".join(lines) + "\n"
 

@@ -102,3 +102,19 @@ def test_a_dangling_link_is_replaced(tmp_path: Path) -> None:
     target.symlink_to(tmp_path / "gone.jar")
     place(source, target, link_or_copy)
     assert target.read_bytes() == b"bytes"
+
+
+def test_an_images_flink_holds_copies_of_what_it_needs_and_nothing_else(cached: Jars, tmp_path: Path) -> None:
+    archive = next((cached.cache / "jars").rglob("registry-*"))
+    plugin, agent = archive.with_name("flink-s3-fs-some-2.jar"), archive.with_name("agent-1.jar")
+    plugin.write_bytes(b"plugin")
+    agent.write_bytes(b"agent")
+    more = {"flink-s3-plugin": [pin("io.example:flink-s3-fs-some:2", plugin)], "flink-agent": [pin("io.example:agent:1", agent)]}
+    jars = Jars(Lock(cached.lock.sets | more).of_flink(), cached.cache)
+    assert [artifact.coordinate for artifact in jars.lock.artifacts] == ["io.example:connector:1", "io.example:flink-s3-fs-some:2"]
+    home = tmp_path / "pyflink"
+    for folder in ("lib", "opt", "plugins/metrics-prometheus"):
+        (home / folder).mkdir(parents=True)
+    jar_placement.place_into_flink(jars, home)
+    placed = {file.relative_to(home).as_posix(): file.is_symlink() for file in home.rglob("*.jar")}
+    assert placed == {"lib/connector-1.jar": False, "plugins/s3-fs-some/flink-s3-fs-some-2.jar": False}

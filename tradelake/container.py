@@ -1,0 +1,114 @@
+"""What the image's entry point asks of Python: Flink's configuration for this container, and whether the server in it is well.
+
+python -m tradelake.container configure
+python -m tradelake.container healthy jobmanager
+"""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from conf.settings import Environment, SettingsError, default_environment, load_environment
+from tradelake.home import default_home
+from tradelake.stack.flink_cluster import has_slots
+from tradelake.stack.flink_configuration import CONF_DIR, LOG_FILES, SCRATCH, copy_files, fill_in
+from tradelake.stack.part import answers
+from tradelake.stack.zookeeper import serves, zoo_cfg
+
+ANY = "0.0.0.0"  # inside a container: who may reach it is said by the network that it is in
+RPC, BLOB, TASKMANAGER_RPC, TASKMANAGER_DATA, PROMETHEUS = 6123, 6124, 6122, 6121, 9249
+ZOOKEEPER, PEERS = 2181, (2888, 3888)
+ROLES = ("jobmanager", "taskmanager", "zookeeper")
+
+
+def flink_configuration(environment: Environment, home: Path, hostname: str) -> str:
+    """Flink's `config.yaml` for the container `hostname`, which others reach by that name.
+
+    Args:
+        environment: `flink.rest` names the JobManager and its port, `flink.zookeeper` who remembers the leader, `flink.state` the
+            store of checkpoints, savepoints and what a JobManager needs to recover.
+        home: where logs and scratch files go.
+
+    Raises:
+        SettingsError: the environment names no ZooKeeper.
+    """
+    flink, rest = environment.flink, urlsplit(environment.flink.rest)
+    if flink.zookeeper is None:
+        raise SettingsError("flink.zookeeper is missing: a JobManager in a container recovers its jobs by it")
+    state = flink.state.rstrip("/")
+    text = fill_in(
+        {
+            "jobmanager_host": rest.hostname or "",
+            "taskmanager_host": hostname,
+            "bind_host": ANY,
+            "taskmanager_id": hostname,
+            "rest_port": rest.port or 80,
+            "jobmanager_rpc_port": RPC,
+            "blob_port": BLOB,
+            "taskmanager_rpc_port": TASKMANAGER_RPC,
+            "taskmanager_data_port": TASKMANAGER_DATA,
+            "zookeeper": flink.zookeeper,
+            "ha": f"{state}/ha",
+            "checkpoints": f"{state}/checkpoints",
+            "savepoints": f"{state}/savepoints",
+            "scratch": str(home / SCRATCH),
+            "logs": str(home / "logs"),
+        }
+    )
+    more = {"metrics.reporter.prom.port": PROMETHEUS, **object_store(environment)}
+    return text + yaml.safe_dump(more, sort_keys=False)
+
+
+def object_store(environment: Environment) -> dict[str, str | bool]:
+    """How Flink's S3 plugin reaches the store of the state. Keys come from the AWS credential chain, as everywhere."""
+    s3 = environment.s3
+    where = {"s3.endpoint": s3.endpoint} if s3.endpoint else {}
+    return {**where, "s3.endpoint.region": s3.region, "s3.path.style.access": s3.path_style_access}
+
+
+def configure(environment: Environment, home: Path, hostname: str) -> None:
+    """Write what Flink and ZooKeeper read below `home`."""
+    for folder in (CONF_DIR, SCRATCH, "logs"):
+        (home / folder).mkdir(parents=True, exist_ok=True)
+    target = home / CONF_DIR
+    (target / "config.yaml").write_text(flink_configuration(environment, home, hostname), encoding="utf-8")
+    (target / "zoo.cfg").write_text(zoo_cfg(str(home / "zookeeper"), ANY, ZOOKEEPER, PEERS), encoding="utf-8")
+    copy_files(target, LOG_FILES)
+
+
+def healthy(role: str, environment: Environment) -> bool:
+    """Whether this container's server does its work; a TaskManager does when the JobManager counts its slots."""
+    if role == "zookeeper":
+        return serves(ZOOKEEPER)
+    if role == "jobmanager":
+        return answers(f"http://127.0.0.1:{urlsplit(environment.flink.rest).port or 80}/overview", 200)
+    return has_slots(environment.flink.rest)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tradelake.container", description="What the image's entry point asks of Python.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("configure", help="write the configuration of Flink and ZooKeeper below $TRADELAKE_HOME")
+    commands.add_parser("healthy", help="exit with 0 when the server of this container does its work, else 1").add_argument(
+        "role", choices=ROLES
+    )
+    given = parser.parse_args(argv)
+    try:
+        environment = load_environment(default_environment())
+        if given.command == "healthy":
+            return 0 if healthy(given.role, environment) else 1
+        configure(environment, default_home().absolute(), os.environ.get("HOSTNAME") or socket.gethostname())
+    except SettingsError as error:
+        print(f"tradelake: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
