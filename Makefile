@@ -9,8 +9,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do $$p -c 'import sys;
 UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 STAMP := .venv/.set-up
+DIST := dist
 
-.PHONY: help setup demo test unit lint lock clean
+.PHONY: help setup demo test unit lint dist lock clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ unit: $(STAMP) ## The fast tests: no server, half a minute at most
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+dist: $(STAMP) ## Archives for Flink clusters that do not know tradelake, into dist/ (docs/running.md)
+	@$(BIN)/python -m deploy.archives --into $(DIST) --uv $(UV)
 
 lock: $(UV) ## Pin every dependency anew (requirements.lock)
 	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock

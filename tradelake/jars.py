@@ -220,12 +220,22 @@ def verified_jars() -> Jars:
 
 
 @click.command(name="jars")
-def jars() -> None:
+@click.option(
+    "--into",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Copy the jars that any Flink cluster needs into lib/ and plugins/ of its FOLDER, and leave the local stack alone.",
+)
+def jars(into: Path | None) -> None:
     """Download the jars of the local stack, check every byte, and place them where Flink looks."""
-    from tradelake.jar_placement import place_all
+    from tradelake.jar_placement import CLUSTER_PLACES, place_all, place_in_cluster
 
-    cached = Jars(load_lock(), cache_folder())
+    lock = load_lock()
+    cached = Jars(Lock({name: lock.sets[name] for name in CLUSTER_PLACES}) if into else lock, cache_folder())
     cached.cache.mkdir(parents=True, exist_ok=True)
     with step(f"{len(cached.lock.artifacts)} jars verified"):
         cached.refresh(fetch_with_jgo)
-        place_all(cached)
+        if into:
+            place_in_cluster(cached, into)
+        else:
+            place_all(cached)
