@@ -13,7 +13,9 @@ STAMP := .venv/.set-up
 unexport PYTHONDONTWRITEBYTECODE
 LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
-.PHONY: help setup demo test unit fuzz chaos lint lock clean
+DIST := dist
+
+.PHONY: help setup demo test unit fuzz chaos lint dist lock clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,9 @@ chaos: setup ## Faults while trades flow, on a stack of its own, with an audit a
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+dist: $(STAMP) ## Archives for Flink clusters that do not know tradelake, into dist/ (docs/running.md)
+	@$(BIN)/python -m deploy.archives --into $(DIST) --uv $(UV)
 
 lock: $(UV) ## Pin every dependency anew: requirements.lock, and requirements-runtime.lock, which the image is made from
 	@$(LOCK) --group dev -o requirements.lock

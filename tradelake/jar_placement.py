@@ -14,6 +14,8 @@ from tradelake.jars import PLUGIN_SET, Jars
 
 PLUGINS_OF_THE_WHEEL = ("metrics-prometheus",)
 MANIFEST = "manifest.json"
+CLUSTER_PLACES = {"flink-lib": "lib", "flink-s3-plugin": "plugins/s3-fs-hadoop"}
+"""Set of jars that any Flink cluster needs -> where they go in its folder."""
 
 
 def flink_home() -> Path:
@@ -127,6 +129,14 @@ def place_plugins(jars: Jars, home: Path, plugins: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for jar in files:
             place(jar, folder / jar.name, shutil.copy2)  # the cache outlives this environment, and its files
+
+
+def place_in_cluster(jars: Jars, flink: Path) -> None:
+    """Copy what jobs need of any cluster into the folder of its Flink, or of its image."""
+    for name, place_there in CLUSTER_PLACES.items():
+        (flink / place_there).mkdir(parents=True, exist_ok=True)
+        for jar in jars.files(name):
+            place(jar, flink / place_there / jar.name, shutil.copy2)
 
 
 def misplaced(jars: Jars) -> list[str]:

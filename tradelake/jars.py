@@ -227,17 +227,28 @@ def verified_jars() -> Jars:
 
 
 @click.command(name="jars")
-@click.option("--into-flink", is_flag=True, help="Only what Flink itself needs, copied into this Python's PyFlink: for an image.")
-def jars(into_flink: bool) -> None:
+@click.option(
+    "--into",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Copy the jars that any Flink cluster needs into lib/ and plugins/ of its FOLDER, and leave the local stack alone.",
+)
+@click.option("--into-flink", is_flag=True, help="Copy what Flink itself needs into this Python's PyFlink: for an image.")
+def jars(into: Path | None, into_flink: bool) -> None:
     """Download the jars of the local stack, check every byte, and place them where Flink looks."""
-    from tradelake.jar_placement import flink_home, place_all, place_into_flink
+    from tradelake.jar_placement import CLUSTER_PLACES, flink_home, place_all, place_in_cluster, place_into_flink
 
+    if into and into_flink:
+        raise click.UsageError("give one of --into and --into-flink")
     lock = load_lock()
-    cached = Jars(lock.of_flink() if into_flink else lock, cache_folder())
+    wanted = Lock({name: lock.sets[name] for name in CLUSTER_PLACES}) if into else lock.of_flink() if into_flink else lock
+    cached = Jars(wanted, cache_folder())
     cached.cache.mkdir(parents=True, exist_ok=True)
     with step(f"{len(cached.lock.artifacts)} jars verified"):
         cached.refresh(fetch_with_jgo)
-        if into_flink:
+        if into:
+            place_in_cluster(cached, into)
+        elif into_flink:
             place_into_flink(cached, flink_home())
         else:
             place_all(cached)

@@ -118,3 +118,19 @@ def test_an_images_flink_holds_copies_of_what_it_needs_and_nothing_else(cached: 
     jar_placement.place_into_flink(jars, home)
     placed = {file.relative_to(home).as_posix(): file.is_symlink() for file in home.rglob("*.jar")}
     assert placed == {"lib/connector-1.jar": False, "plugins/s3-fs-some/flink-s3-fs-some-2.jar": False}
+
+
+def test_a_foreign_flink_gets_copies_of_its_own(cached: Jars, tmp_path: Path) -> None:
+    plugin = cached.cache / "jars" / "io.example" / "s3-1.jar"
+    plugin.write_bytes(b"plugin")
+    sets = {"flink-lib": cached.lock.sets["flink-lib"], "flink-s3-plugin": [pin("io.example:s3:1", plugin)]}
+    flink = tmp_path / "flink"
+    (flink / "lib").mkdir(parents=True)
+    (flink / "lib" / "flink-dist.jar").write_bytes(b"its own")
+    jar_placement.place_in_cluster(Jars(Lock(sets), cached.cache), flink)
+    found = {file.relative_to(flink).as_posix(): (file.is_symlink(), file.read_bytes()) for file in flink.rglob("*.jar")}
+    assert found == {
+        "lib/flink-dist.jar": (False, b"its own"),
+        "lib/connector-1.jar": (False, b"connector"),
+        "plugins/s3-fs-hadoop/s3-1.jar": (False, b"plugin"),
+    }

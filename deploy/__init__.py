@@ -1,0 +1,1 @@
+"""What carries the jobs to clusters other than the local stack."""
