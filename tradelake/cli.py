@@ -32,7 +32,7 @@ COMMANDS = {
     "rescale": ("tradelake.operations:rescale", "Run a job with more or fewer tasks."),
     "produce": ("tradelake.produce.commands:produce", "Send recorded, sample or generated trades to Kafka."),
     "query": ("tradelake.query:query", "Ask the tables in SQL, read-only."),
-    "sql": ("tradelake.flink:sql", "Flink's own SQL client, with catalog and tables in place."),
+    "sql": ("tradelake.sql_client:sql", "Flink's own SQL client, with catalog, tables and views in place."),
 }
 
 
