@@ -18,7 +18,7 @@ NEWEST = "newest"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A moment of the past: ISO 8601 with its zone, or how long ago it is."""
 
     name = "time"
@@ -37,23 +37,31 @@ def moment(text: str, now: datetime) -> datetime:
         ValueError: it is no time, has no zone, or lies after `now`.
     """
     try:
-        time = now - duration(text.removesuffix("ago").strip()) if text[:1].isdigit() and text.rstrip()[-1:].isalpha() else None
-    except (ValueError, OverflowError):
-        time = None
-    try:
-        time = time or datetime.fromisoformat(text.strip())
+        time = _ago(text, now) or datetime.fromisoformat(text.strip())
         if time.tzinfo is None:
-            raise ValueError(f"{text} has no time zone: add Z for UTC, or an offset such as +02:00")
+            raise NoZone
         time = time.astimezone(UTC)
+    except NoZone:
+        raise ValueError(f"{text} has no time zone: add Z for UTC, or an offset such as +02:00") from None
     except OverflowError:
         raise ValueError(f"{text} is out of range") from None
-    except ValueError as error:
-        if "time zone" in str(error):
-            raise
+    except ValueError:
         raise ValueError(f"{text!r} is no time: write 2026-08-08T23:54:15Z (with its zone), or how long ago: 90 s, 5 min, 2 h") from None
     if time > now:
         raise ValueError(f"{text} lies in the future: it is {shown(now)} now")
     return time
+
+
+class NoZone(ValueError):
+    """A time that means another moment in each zone."""
+
+
+def _ago(text: str, now: datetime) -> datetime | None:
+    try:
+        past = duration(text.strip().removesuffix("ago").rstrip())
+    except ValueError:
+        return None
+    return now - past
 
 
 def shown(time: datetime) -> str:
@@ -81,7 +89,7 @@ class History:
         readable = list(takewhile(lambda entry: entry["snapshot-id"] in kept, reversed(log)))[::-1]
         entries = tuple((EPOCH + timedelta(milliseconds=entry["timestamp-ms"]), entry["snapshot-id"]) for entry in readable)
         cut = len(readable) < len(log)
-        return cls(entries, cut or bool(entries) and kept[entries[0][1]].get("parent-snapshot-id") is not None)
+        return cls(entries, cut or (bool(entries) and kept[entries[0][1]].get("parent-snapshot-id") is not None))
 
     def at(self, time: datetime) -> int | None:
         """The snapshot that was the newest at a moment; None before the first."""
@@ -122,10 +130,10 @@ def refuse_expired(histories: Mapping[str, History], time: datetime) -> None:
     if gone:
         raise Failure(
             f"the lake cannot be read as of {shown(time)}: snapshots up to then have expired ({', '.join(sorted(gone))}). "
-            f"The oldest time that can be read is {shown(max(oldest.values()))}; expiry.max_age in the pipeline file says how long they are kept"
+            f"The oldest time that can be read is {shown(max(oldest.values()))}; expiry.max_age in the pipeline file decides"
         )
 
 
 def _history(connection: duckdb.DuckDBPyConnection, table: str) -> History:
-    row = connection.execute(f"SELECT metadata::JSON FROM iceberg_load_table_response('{table}')").fetchone()
+    row = connection.execute(f"SELECT metadata::JSON FROM iceberg_load_table_response('{table}')").fetchone()  # noqa: S608
     return History.of(json.loads(row[0]) if row else {})

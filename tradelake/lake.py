@@ -10,6 +10,7 @@ from configparser import ConfigParser
 from configparser import Error as ConfigError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ import duckdb
 import httpx
 
 from conf.settings import S3, Environment, Settings, is_loopback
+from tradelake.as_of import NEWEST, pin
 from tradelake.console import Failure
 
 if TYPE_CHECKING:
@@ -79,14 +81,17 @@ def _from_file(file: Path, profile: str) -> Credentials:
 
 
 @contextmanager
-def connect(settings: Settings, spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection on which the tables answer by their plain names, each time with their newest snapshot.
+def connect(settings: Settings, spill: Path | None = None, as_of: datetime | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection on which the tables answer by their plain names, as they are when a statement begins.
+
+    A statement is a transaction of DuckDB, and reads of every table the snapshot that was the newest when it began.
 
     Args:
         spill: an existing folder for what does not fit into memory; default: the system's temporary folder.
+        as_of: read all tables as they were at this moment instead.
 
     Raises:
-        Failure: the catalog or the object store does not answer.
+        Failure: the catalog or the object store does not answer, or what `as_of` needs has expired.
     """
     pass_by_proxies(settings.environment)
     check_reachable(settings.environment)
@@ -94,7 +99,7 @@ def connect(settings: Settings, spill: Path | None = None) -> Iterator[duckdb.Du
         for extension in EXTENSIONS:
             connection.execute(f"LOAD {_literal(str(extension_file(extension)))}")
         with lake_failures(settings.environment):
-            _attach(connection, settings)
+            _attach(connection, settings, as_of)
         _lock(connection, settings.environment)
         yield connection
 
@@ -108,20 +113,23 @@ def _of_extension(setting: str) -> bool:
     return setting.startswith("http_") or setting == "TimeZone"
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    environment = settings.environment
+def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: datetime | None) -> None:
+    environment, database = settings.environment, settings.pipeline.database
+    name = "lake" if as_of is None else NEWEST
     for key, value in ENGINE.items():
         if _of_extension(key):
             connection.execute(f"SET {key} = {_literal(value)}")
     connection.execute(f"CREATE SECRET (TYPE s3, {_s3_options(environment.s3)})")
     connection.execute(
-        f"ATTACH {_literal(environment.catalog.warehouse)} AS lake (TYPE iceberg, ENDPOINT {_literal(environment.catalog.uri)}, "
+        f"ATTACH {_literal(environment.catalog.warehouse)} AS {name} (TYPE iceberg, ENDPOINT {_literal(environment.catalog.uri)}, "
         "AUTHORIZATION_TYPE 'none', ACCESS_DELEGATION_MODE 'none', READ_ONLY)"
     )
     try:
-        connection.execute(f"USE lake.{settings.pipeline.database}")
+        connection.execute(f"USE {name}.{database}")
     except duckdb.CatalogException as error:
-        raise Failure(f"the catalog has no database {settings.pipeline.database}; `tradelake tables create` makes it") from error
+        raise Failure(f"the catalog has no database {database}; `tradelake tables create` makes it") from error
+    if as_of is not None:
+        pin(connection, database, as_of)
 
 
 def _s3_options(s3: S3) -> str:

@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
@@ -16,13 +17,19 @@ import duckdb
 
 import sql
 from conf.settings import Settings
-from tradelake.console import Failure, output
+from tradelake.as_of import NEWEST, Moment, shown
+from tradelake.console import Failure, output, screen
 from tradelake.home import Home
 from tradelake.lake import connect, lake_failures
 from tradelake.results import Row, batches, print_rows, write_csv, write_json
 from tradelake.statement import ALLOWED, Refused, check
 
 NUMBERS = ("DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "UHUGEINT", "UBIGINT", "UINTEGER")
+OF_THE_PRESENT = ("ICEBERG_SCAN in referenced view", '"filename" not found')
+"""Signs in DuckDB's messages of what a table as of a moment does not have."""
+NO_PAST = (
+    f"\nMetadata functions and the column filename are there only for tables as they are now: {NEWEST}.{{}}.TABLE, or without --as-of."
+)
 
 
 @click.command()
@@ -30,10 +37,11 @@ NUMBERS = ("DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "BIGINT", "INTEGER", "SMALLI
 @click.option("-f", "--file", type=click.File(encoding="utf-8"), help="Read the SQL from a file, or from standard input (-).")
 @click.option("--name", help="Ask one of the questions that are shipped; --list shows them.")
 @click.option("--list", "listed", is_flag=True, help="List the questions that are shipped.")
+@click.option("--as-of", type=Moment(), metavar="TIME", help="Read all tables as they were then: 2026-08-08T23:54:15Z, or 5 min.")
 @click.option("--json", "form", flag_value="json", help="One array of objects.")
 @click.option("--csv", "form", flag_value="csv", help="RFC 4180, with a header line.")
 @click.pass_obj
-def query(home: Home, statement: str | None, file: Any, name: str | None, listed: bool, form: str | None) -> None:
+def query(home: Home, statement: str | None, file: Any, name: str | None, listed: bool, as_of: datetime | None, form: str | None) -> None:
     """Ask the lake a question in SQL (DuckDB's dialect).
 
     \b
@@ -42,17 +50,26 @@ def query(home: Home, statement: str | None, file: Any, name: str | None, listed
     tradelake query "SELECT exchange, count(*) FROM gold_crypto_trades GROUP BY exchange"
     tradelake query --name last_trades
 
-    Every query reads the newest snapshots. Exactly one SELECT, or EXPLAIN of one; nothing can be written, and no local file or other
-    address can be read. Exact in every form: in JSON decimals are strings, timestamps ISO 8601 (UTC, microseconds), bytes hexadecimal
-    strings, lists arrays; in CSV NULL is an empty field.
+    Every query reads one consistent state: of each table the snapshot that was the newest when the query began, or at the TIME of --as-of.
+
+    TIME is ISO 8601 with its zone (2026-08-08T23:54:15Z, ...+02:00; a time without one is refused), or how long ago: 90 s, 5 min, 2 h,
+    1 d. It is compared with the times of commits, not of trades: a row is there from the commit that made it visible. A table that had no
+    commit yet, or that was created later, is empty. Old snapshots expire (expiry.max_age in the pipeline file, 6 h by default): beyond
+    them the query is refused, and says how far back it can go. newest.DATABASE.TABLE is the table as it is now, to compare with.
+
+    Exactly one SELECT, or EXPLAIN of one; nothing can be written, and no local file or other address can be read. Exact in every form: in
+    JSON decimals are strings, timestamps ISO 8601 (UTC, microseconds), bytes hexadecimal strings, lists arrays; in CSV NULL is an empty
+    field.
     """
     if sum(map(bool, (statement, file, name, listed))) != 1:
         raise click.UsageError("give one of: the SQL, --file, --name, --list")
+    if listed and as_of:
+        raise click.UsageError("--list asks nothing that --as-of could change")
     if listed:
         for known, question in questions().items():
             click.echo(f"{known:<{max(map(len, questions()))}}  {question}")
         return
-    run(home, shipped(name) if name else given(file, statement), form)
+    run(home, shipped(name) if name else given(file, statement), form, as_of)
 
 
 def given(file: Any, statement: str | None) -> str:
@@ -66,15 +83,18 @@ def given(file: Any, statement: str | None) -> str:
     return text
 
 
-def run(home: Home, text: str, form: str | None) -> None:
+def run(home: Home, text: str, form: str | None, as_of: datetime | None = None) -> None:
     """Check a statement, run it, and print its rows as `form` says: json, csv or, by default, a table."""
     check_statement(text)
     settings = home.settings()
-    with connect(settings, spill_folder(home)) as connection:
+    with connect(settings, spill_folder(home), as_of) as connection:
+        if as_of:
+            screen.print(f"as of {shown(as_of)}")
         try:
             interruptible(connection, lambda stop: answer(connection, text, settings, form, stop))
         except duckdb.Error as error:
-            raise Failure(message(error)) from error
+            hint = as_of and any(sign in str(error) for sign in OF_THE_PRESENT)
+            raise Failure(message(error) + (NO_PAST.format(settings.pipeline.database) if hint else "")) from error
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[Event], None]) -> None:

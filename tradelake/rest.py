@@ -62,6 +62,10 @@ class FlinkRest:
         """The id is ours, so that asking again after a lost answer triggers nothing again."""
         return str(self._send("POST", path, json={**body, "triggerId": uuid.uuid4().hex})["request-id"])
 
+    def cancel(self, job_id: str) -> None:
+        """Begin to cancel a job, without a savepoint."""
+        self._send("PATCH", f"/jobs/{job_id}?mode=cancel")
+
     def page(self, job_id: str, tab: str = "overview") -> str:
         """The address of a job's page in Flink's web UI."""
         return f"{self.url}/#/job/running/{job_id}/{tab}"

@@ -30,7 +30,9 @@ HIDING = frozenset({"json_execute_serialized_sql", "query"})
 """Functions that run a statement given as text, past this check."""
 OF_PYTHON = frozenset({"arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_map_function"})
 """Functions that take an address in memory for a table; a wrong one ends the process."""
-SHUT_OFF = WITH_EFFECTS | HIDING | OF_PYTHON
+OF_THE_CATALOG = frozenset({"iceberg_load_table_response"})
+"""Functions that show the catalog's own answers, and with them the credentials that a catalog may hand out."""
+SHUT_OFF = WITH_EFFECTS | HIDING | OF_PYTHON | OF_THE_CATALOG
 ADDRESS_WITH_SETTINGS = re.compile(r"[a-z][a-z0-9+.-]*://.*\?", re.IGNORECASE | re.DOTALL)
 """What DuckDB could take for an address and its settings, such as another `s3_endpoint`."""
 INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")

@@ -3,13 +3,16 @@
 import csv
 import io
 import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e import raw
 from tests.e2e.stack import Stack
-from tests.truth.lake import DLQ, GOLD, SILVER, TABLES
+from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, TABLES
 from tests.truth.recordings import Recordings
 
 QUERIES = Path(__file__).parents[2] / "sql" / "queries"
@@ -98,6 +101,57 @@ def test_a_select_reads_nothing_but_the_lake(pipeline: Stack, statement: str) ->
     assert refused.stdout == ""
     assert "root:" not in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_all_layers_are_read_as_of_one_moment(pipeline: Stack) -> None:
+    """Two trades and a broken message more since: none of them is there as of before, all are as of after; the past stays as it was."""
+    question = "SELECT " + ", ".join(f"(SELECT count(*) FROM {table}) AS {table}" for table in TABLES)
+    pipeline.settle()
+    before, first = now(), pipeline.counts()
+    pipeline.send_trades("binance", [raw.binance("ASOFUSDT")])
+    pipeline.send_trades("kraken", [raw.kraken("ASOF/USD")])
+    pipeline.send("kraken", [(b"k", b"\x01")])
+    pipeline.settle()
+    after, last = now(), pipeline.counts()
+    assert {table: last[table] - first[table] for table in TABLES} == {
+        BRONZE["binance"]: 2, BRONZE["kraken"]: 3, SILVER["binance"]: 2, SILVER["kraken"]: 2, DLQ: 1, GOLD: 4,
+    }  # fmt: skip
+    for moment, counts in ((before, first), (after, last), (before, first)):
+        answered = pipeline.tradelake("query", "--as-of", moment, question, "--json")
+        assert answered.json == [counts]
+        assert answered.stderr.strip() == f"as of {moment}"
+    compared = f"SELECT (SELECT count(*) FROM newest.market_data.{GOLD}) - (SELECT count(*) FROM lake.market_data.{GOLD}) AS since"
+    assert pipeline.tradelake("query", "--as-of", before, compared, "--json").json == [{"since": 4}]
+    where = "SELECT symbol FROM gold_crypto_trades WHERE symbol LIKE 'ASOF%' ORDER BY symbol"
+    assert pipeline.tradelake("query", "--as-of", before, where, "--json").json == []
+    assert pipeline.tradelake("query", "--as-of", after, where, "--json").json == [{"symbol": "ASOFUSD"}, {"symbol": "ASOFUSDT"}]
+
+
+def now() -> str:
+    """The time as `--as-of` takes it and says it again. Commits carry milliseconds: the next one is later than this."""
+    time.sleep(0.002)
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_before_their_first_snapshots_tables_are_empty_unless_those_have_expired(pipeline: Stack) -> None:
+    question = " UNION ALL ".join(f"SELECT count(*) AS rows FROM {table}" for table in TABLES)
+    asked = ["query", "--as-of", "2020-01-01T00:00:00Z", question, "--json"]
+    oldest = {table: min(pipeline.lake.table(table).snapshots(), key=lambda s: s.timestamp_ms) for table in TABLES}
+    expired = [table for table, snapshot in oldest.items() if snapshot.parent_snapshot_id is not None]
+    if expired:  # on a stack that has been up for a while
+        refused = pipeline.tradelake(*asked, exit_code=1)
+        assert refused.stdout == ""
+        assert f"({', '.join(sorted(expired))})" in refused.stderr
+    else:
+        assert pipeline.tradelake(*asked).json == [{"rows": 0}] * len(TABLES)
+
+
+@pytest.mark.parametrize(("name", "what"), [("snapshots", "Metadata functions"), ("latency_by_layer", "the column filename")])
+def test_what_only_the_present_has_is_refused_as_of_a_moment(pipeline: Stack, name: str, what: str) -> None:
+    refused = pipeline.tradelake("query", "--as-of", "1 s", "--name", name, exit_code=1)
+    assert refused.stdout == ""
+    assert what in refused.stderr
+    assert "newest.market_data.TABLE" in refused.stderr
 
 
 def test_flinks_sql_client_opens_with_catalog_and_tables_in_place(pipeline: Stack, tmp_path: Path) -> None:

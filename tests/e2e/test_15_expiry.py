@@ -1,5 +1,7 @@
 """Old snapshots go, behind running readers that notice nothing. Last, because it changes how long the shared stack keeps them."""
 
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -39,11 +41,24 @@ def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack
         eager.send_trades("kraken", [raw.kraken("EXPIRED/USD")])
         eager.wait_for_counts(**{GOLD: before + number + 1})
     once = {table: snapshots(eager, table) for table in EXPIRED}
+    then = datetime.now(UTC).isoformat()
     eager.wait("old snapshots are gone", lambda: all(gone(eager, table, once[table]) for table in EXPIRED))
     eager.settle()
     assert {name: job["jid"] for name, job in eager.jobs().items()} == running
     assert eager.failures(running) == failed
     assert eager.discrepancies() == []
+    the_lake_is_readable_from_the_oldest_time_on(eager, then)
+
+
+def the_lake_is_readable_from_the_oldest_time_on(stack: Stack, then: str) -> None:
+    """A time whose snapshots have expired is refused with the oldest that is left, which itself expires with the next commits."""
+    question = f"SELECT (SELECT count(*) FROM {GOLD}) > 0 AND (SELECT count(*) FROM {SILVER['kraken']}) > 0 AS readable"
+    refused = stack.tradelake("query", "--as-of", then, question, exit_code=1).stderr
+    assert all(table in refused for table in EXPIRED)
+    oldest = re.search(r"oldest time that can be read is (\S+Z)", refused)
+    assert oldest
+    assert datetime.fromisoformat(oldest[1]) > datetime.fromisoformat(then)
+    assert stack.tradelake("query", "--as-of", datetime.now(UTC).isoformat(), question, "--json").json == [{"readable": True}]
 
 
 def gone(stack: Stack, table: str, once: set[int]) -> bool:

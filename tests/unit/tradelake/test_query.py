@@ -94,6 +94,7 @@ REFUSED = [
     "FROM read_text('s3://bucket/x?s3_endpoint=127.0.0.1:2/any/path&s3_use_ssl=false')",
     "FROM 'S3://bucket/x.csv?s3_endpoint=127.0.0.1:2'",
     "SELECT ['s3://bucket/x?s3_endpoint=127.0.0.1:2']",
+    "FROM iceberg_load_table_response('lake.market_data.gold_crypto_trades')",
 ]
 ENVIRONMENT = Environment.model_validate(
     {
@@ -362,6 +363,17 @@ def test_no_statement_or_two_are_wrong_usage(tmp_path: Path) -> None:
     assert ask(tmp_path).exit_code == 2
     assert ask(tmp_path, "SELECT 1", "--name", "last_trades").exit_code == 2
     assert ask(tmp_path, "--name", "../catalog").exit_code == 2
+
+
+@pytest.mark.parametrize("time", ["2999-01-01T00:00:00Z", "2026-08-08T23:54:15", "yesterday"])
+def test_a_time_that_cannot_be_asked_for_is_wrong_usage(tmp_path: Path, time: str) -> None:
+    result = ask(tmp_path, "SELECT 1", "--as-of", time)
+    assert result.exit_code == 2
+    assert "Invalid value for '--as-of'" in result.output
+
+
+def test_the_list_of_questions_has_no_past(tmp_path: Path) -> None:
+    assert ask(tmp_path, "--list", "--as-of", "5 min").exit_code == 2
 
 
 def test_a_catalog_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
