@@ -11,11 +11,13 @@ import duckdb
 import sql
 from conf.settings import Settings
 from tradelake.as_of import Moment
-from tradelake.audit.pins import DLQ, bronze
+from tradelake.audit.pins import DLQ, bronze, silver
 from tradelake.audit.values import schemas_of
-from tradelake.console import Failure, output
+from tradelake.console import Failure, output, step
+from tradelake.dlq_replay import Report, new_id
+from tradelake.dlq_replay import replay as replay_exchange
 from tradelake.home import Home
-from tradelake.lake import connect, lake_failures
+from tradelake.lake import catalog, connect, lake_failures
 from tradelake.latency import moment
 from tradelake.query import message, spill_folder
 from tradelake.results import plain, print_rows
@@ -47,8 +49,7 @@ def dlq() -> None:
 @click.pass_obj
 def listed(home: Home, since: datetime | None, reason: str | None, newest: int | None, as_json: bool) -> None:
     """Count rejected messages by reason, or list them."""
-    where = f"error_timestamp >= TIMESTAMP '{moment(since)}'" + (f" AND '{reason}' IN (error_type, error_reason)" if reason else "")
-    settings = home.settings()
+    where, settings = condition(since, reason), home.settings()
     if newest:
         rows = _ask(home, settings, "newest", where=where, limit=newest)
         names = ["topic", "partition", "offset", "rejected", "type", "reason", "detail"]
@@ -95,6 +96,41 @@ def show(home: Home, what: Any, as_json: bool) -> None:
         output.print(f"  {name:<20}  {value!r}", soft_wrap=True, markup=False)
     for line in dump(raw):
         output.print(line, soft_wrap=True, markup=False)
+
+
+@dlq.command()
+@since_option
+@reason_option
+@click.option("--dry-run", is_flag=True, help="Judge, and say what would be replayed; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One object, for programs.")
+@click.pass_obj
+def replay(home: Home, since: datetime | None, reason: str | None, dry_run: bool, as_json: bool) -> None:
+    """Judge rejected messages again, with the code, settings and schemas of now; append to silver what is valid by now.
+
+    Exactly once, however often it is run, interrupted, or run beside another: a message that silver has is not replayed, and the commit
+    fails, and is planned anew, when silver has changed since. The dead-letter table stays as it is; silver_dlq_replays records what was
+    replayed. Gold takes the trades from silver as any others.
+    """
+    settings, done = home.settings(), Report(new_id())
+    for exchange in settings.pipeline.exchanges:
+        with step(f"{silver(exchange)}"), connect(settings, spill_folder(home)) as connection, lake_failures(settings.environment):
+            try:
+                replay_exchange(connection, catalog(settings), settings, exchange, condition(since, reason), done, dry_run)
+            except duckdb.Error as error:
+                raise Failure(message(error)) from error
+    still = [{"type": kind, "reason": why, "messages": times} for (kind, why), times in done.still.most_common()]
+    if as_json:
+        said = {"replay_id": None if dry_run else done.id, "chosen": done.chosen, "replayed": done.replayed, "still_rejected": still}
+        click.echo(json.dumps(said | {"dry_run": dry_run, "snapshots": done.snapshots}))
+        return
+    output.print(f"{done.chosen:,} messages judged again: {done.replayed:,} {'would be replayed' if dry_run else 'replayed'}")
+    for one in still:
+        output.print(f"  {one['messages']:>9,} still rejected: {one['type']}/{one['reason']}")
+
+
+def condition(since: datetime | None, reason: str | None) -> str:
+    """Which rejected messages, in the words of SQL."""
+    return f"error_timestamp >= TIMESTAMP '{moment(since)}'" + (f" AND '{reason}' IN (error_type, error_reason)" if reason else "")
 
 
 def _ask(home: Home, settings: Settings, name: str, **parameters: str | int) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
--- Bronze rows beside what silver and the dead-letter table made of them.
+-- Bronze rows beside what silver and the dead-letter table made of them; a rejection that was replayed counts no more.
 SELECT
     b.topic, b."partition", b."offset",
     b.raw_bytes, b.kafka_timestamp, b.ingestion_timestamp,
@@ -10,5 +10,8 @@ SELECT
 FROM ${chosen} AS c
 JOIN ${bronze} AS b USING (topic, "partition", "offset")
 LEFT JOIN ${silver} AS s USING (topic, "partition", "offset")
-LEFT JOIN (FROM ${dlq} WHERE bronze_source = '${bronze_name}') AS d
+LEFT JOIN (
+    FROM ${dlq} ANTI JOIN ${replays} USING (kafka_topic, kafka_partition, kafka_offset)
+    WHERE bronze_source = '${bronze_name}'
+) AS d
     ON (d.kafka_topic, d.kafka_partition, d.kafka_offset) = (c.topic, c."partition", c."offset")

@@ -12,7 +12,7 @@ import duckdb
 
 import sql
 from tradelake.audit.findings import SHOWN, Check, Finding, run_of
-from tradelake.audit.pins import DLQ, GOLD, Ends, Pins, bronze, silver
+from tradelake.audit.pins import DLQ, GOLD, REPLAYS, Ends, Pins, bronze, silver
 from tradelake.latency import EVER, moment
 from udfs.trade import Trade
 
@@ -164,7 +164,7 @@ def coordinates(books: Books, exchange: str) -> None:
     pinned = now | {"silver": books.relation(table), "dlq": books.relation(DLQ)}
     with books.check("coordinates", table) as check:
         check.rows = books.pins.rows(source) + books.pins.rows(table)
-        books.ask("coordinates", bronze=books.relation(source), floor=books.floor, **pinned)
+        books.ask("coordinates", bronze=books.relation(source), floor=books.floor, replays=books.relation(REPLAYS), **pinned)
 
         def missing() -> int:
             if _count(books, "wrong_coordinates"):

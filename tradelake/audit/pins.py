@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, TopicPartition
 
+import sql
 from conf.settings import Settings
 from tradelake.console import Failure
 from tradelake.topics import TIMEOUT_S, kafka_failures, kafka_options
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 GOLD, DLQ = "gold_crypto_trades", "silver_dlq_trades"
+REPLAYS = "silver_dlq_replays"
+"""What `tradelake dlq replay` added to silver; there once it has added something."""
 
 Ends = dict[tuple[str, int], tuple[int, int]]
 """(topic, partition) -> the first offset that Kafka still has, and the one after its last."""
@@ -40,6 +43,8 @@ class Pins:
 
     def relation(self, name: str) -> str:
         """The pinned table in the words of DuckDB's SQL."""
+        if name not in self.tables:
+            return sql.text("audit/no_replays")
         snapshot = self.tables[name].current_snapshot()
         return f"(FROM {name} AT (VERSION => {snapshot.snapshot_id}))" if snapshot else f"(FROM {name} WHERE false)"
 
@@ -60,9 +65,12 @@ def pin(catalog: "Catalog", database: str, exchanges: Iterable[str]) -> Pins:
     """
     from pyiceberg.exceptions import NoSuchTableError
 
-    names = [GOLD, *map(silver, exchanges), DLQ, *map(bronze, exchanges)]
+    names = [GOLD, *map(silver, exchanges), DLQ]
     try:
-        return Pins({name: catalog.load_table((database, name)) for name in names})
+        tables = {name: catalog.load_table((database, name)) for name in names}
+        if catalog.table_exists((database, REPLAYS)):  # after silver: what silver has of a replay was recorded before
+            tables[REPLAYS] = catalog.load_table((database, REPLAYS))
+        return Pins(tables | {name: catalog.load_table((database, name)) for name in map(bronze, exchanges)})
     except NoSuchTableError as error:
         raise Failure(f"{error}; `tradelake tables create` makes what is missing") from error
 

@@ -9,7 +9,7 @@ import sql
 from conf.settings import Settings, microseconds
 from tradelake.audit.checks import ANEW, Books
 from tradelake.audit.findings import SHOWN, Finding, run_of
-from tradelake.audit.pins import DLQ, bronze, silver
+from tradelake.audit.pins import DLQ, REPLAYS, bronze, silver
 from tradelake.console import Failure
 from tradelake.results import batches
 from tradelake.results import shown as as_text
@@ -92,6 +92,7 @@ def values(books: Books, exchange: str, judge: Judge, sample: int | None) -> Non
 
 def _rows(books: Books, source: str, table: str, sample: int | None) -> Iterator[tuple[Any, ...]]:
     relations = {"bronze": books.relation(source), "silver": books.relation(table), "dlq": books.relation(DLQ), "bronze_name": source}
+    relations |= {"replays": books.relation(REPLAYS)}
     columns = ", ".join(f's."{name}"' for name in Trade._fields)
     if sample is not None:
         books.ask("sample", bronze=relations["bronze"], floor=books.floor, rows=sample, seed=SEED)

@@ -13,7 +13,7 @@ from tests.unit.udfs.strategies import BINANCE, JUDGES, KRAKEN, message
 from tradelake.audit import checks
 from tradelake.audit.checks import Books
 from tradelake.audit.command import show
-from tradelake.audit.pins import DLQ, GOLD, Pins
+from tradelake.audit.pins import DLQ, GOLD, REPLAYS, Pins
 from tradelake.audit.values import values
 from tradelake.cli import tradelake
 from udfs.rejected import Rejected
@@ -30,7 +30,7 @@ class Present(Pins):
     """Tables as they are now."""
 
     def relation(self, name: str) -> str:
-        return name
+        return name if name != REPLAYS or name in self.tables else super().relation(name)
 
     def rows(self, name: str) -> int:
         return 0
@@ -89,7 +89,8 @@ def audited(connection: duckdb.DuckDBPyConnection, **options: Any) -> Books:
     ends = {(topic, partition): (0, ROWS) for topic in TOPICS.values() for partition in (0, 1)}
     ends |= options.pop("ends", {})
     sample = options.pop("sample", None)
-    books = Books(connection, Present({}), TOPICS, **({"patience_s": 0} | options))
+    pins = Present(options.pop("tables", {}))
+    books = Books(connection, pins, TOPICS, **({"patience_s": 0} | options))
     for exchange in TOPICS:
         checks.offsets(books, exchange, ends)
         checks.coordinates(books, exchange)
@@ -259,6 +260,21 @@ def test_a_repeat_is_no_fault(lake: duckdb.DuckDBPyConnection) -> None:
     put(lake, "binance", "binance-trades", 0, ROWS, message(1, record("binance", 3)))
     lake.execute(f"DELETE FROM {GOLD}; INSERT INTO {GOLD} FROM before")
     assert found(audited(lake, ends={("binance-trades", 0): (0, ROWS + 1)})) == []
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_message_that_was_replayed_stands_in_silver_and_among_the_rejected(lake: duckdb.DuckDBPyConnection, recorded: bool) -> None:
+    """It was rejected for a schema that nobody knew then; without the record of the replay it would be a fault."""
+    rejected = f"('binance-trades', 0, 3, '{BRONZE_BINANCE}', 'schema', 'unknown_schema_id')"
+    lake.execute(
+        f"INSERT INTO {DLQ} (kafka_topic, kafka_partition, kafka_offset, bronze_source, error_type, error_reason) VALUES {rejected}"
+    )
+    lake.execute(f"CREATE TABLE {REPLAYS} (kafka_topic VARCHAR, kafka_partition INTEGER, kafka_offset BIGINT)")
+    if recorded:
+        lake.execute(f"INSERT INTO {REPLAYS} VALUES ('binance-trades', 0, 3), ('binance-trades', 0, 3), ('binance-trades', 0, 4)")
+    fault = ("coordinates", "doubled", SILVER_BINANCE, "binance-trades:0:3", 1)
+    notice = ("values", "altered", DLQ, "binance-trades:0:3", 1)
+    assert found(audited(lake, tables={REPLAYS: None})) == ([] if recorded else [fault, notice])
 
 
 def test_what_arrives_while_it_waits_is_no_fault(lake: duckdb.DuckDBPyConnection) -> None:

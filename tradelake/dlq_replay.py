@@ -1,0 +1,168 @@
+"""Rejected messages judged again, with the code, the settings and the schemas of now; what is valid by now goes to silver, once.
+
+Not a Flink job (docs/decisions/0014): Iceberg's Flink sink commits on whatever snapshot it finds, and this must commit on the very snapshot
+that it was planned on, or not at all. So a replay that runs twice, or beside another, or dies half-way, adds no row twice.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+import sql
+from conf.settings import Settings
+from tradelake.audit.pins import REPLAYS, bronze, silver
+from tradelake.audit.values import judge_of
+from tradelake.console import Failure
+from tradelake.results import batches
+from udfs.judge import Judge
+from udfs.rejected import Rejected
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+AT_ONCE = 20_000
+ATTEMPTS = 20
+EPOCH = datetime(1970, 1, 1)
+PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd"}
+
+Candidate = tuple[str, int, int, str, str, bytes | None, datetime, datetime]
+
+
+@dataclass
+class Report:
+    """What a replay did, or would do.
+
+    Attributes:
+        chosen: messages that were judged again, those left out that an earlier attempt of the same replay had added already.
+        still: (error_type, error_reason) of now -> messages.
+        snapshots: table -> those that it made.
+    """
+
+    id: str
+    chosen: int = 0
+    replayed: int = 0
+    still: Counter[tuple[str, str]] = field(default_factory=Counter)
+    snapshots: dict[str, list[int]] = field(default_factory=dict)
+
+
+def replay(
+    connection: duckdb.DuckDBPyConnection, lake: "Catalog", settings: Settings, exchange: str, where: str, report: Report, dry_run: bool
+) -> None:
+    """Judge an exchange's rejected messages of a condition again.
+
+    Raises:
+        Failure: the live job commits so often that no attempt came through.
+    """
+    judge, name = judge_of(settings, exchange), silver(exchange)
+    for _ in range(ATTEMPTS):
+        target = lake.load_table((settings.pipeline.database, name))  # before the question: a commit after this makes ours fail
+        tried = Report(report.id)
+        valid = _valid(_candidates(connection, target, exchange, where), judge, tried)
+        done = True
+        while done and (rows := list(islice(valid, AT_ONCE))):
+            done = dry_run or _append(lake, settings, target, rows, report.id)
+            if done:
+                report.replayed += len(rows)
+            if done and not dry_run:
+                report.snapshots.setdefault(name, []).append(_newest(target))
+        if done:
+            report.chosen += tried.chosen
+            report.still += tried.still
+            return
+    raise Failure(f"{name} was committed to {ATTEMPTS} times in between; try again, or stop its job for the replay (`tradelake stop`)")
+
+
+def _candidates(connection: duckdb.DuckDBPyConnection, target: "Table", exchange: str, where: str) -> Iterator[Candidate]:
+    snapshot = target.current_snapshot()
+    pinned = f"(FROM {silver(exchange)} AT (VERSION => {snapshot.snapshot_id}))" if snapshot else f"(FROM {silver(exchange)} WHERE false)"
+    cursor = connection.execute(sql.text("dlq/candidates", bronze=bronze(exchange), silver=pinned, where=where))
+    for row in batches(cursor):
+        yield row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+
+
+def _valid(candidates: Iterator[Candidate], judge: Judge, report: Report) -> Iterator[dict[str, Any]]:
+    """Rows of silver, for those that are valid by now."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for topic, partition, offset, _, _, raw, kafka_timestamp, ingestion_timestamp in candidates:
+        report.chosen += 1
+        try:
+            trade, schema_id = judge.judge(raw, offset)
+        except Rejected as why:
+            report.still[why.error_type, why.error_reason] += 1
+            continue
+        yield trade._asdict() | {
+            "trade_conditions": list(trade.trade_conditions),
+            "schema_id": schema_id,
+            "topic": topic,
+            "partition": partition,
+            "offset": offset,
+            "kafka_timestamp": kafka_timestamp,
+            "bronze_ingestion_timestamp": ingestion_timestamp,
+            "validation_timestamp": now,
+            "exchange_date": _day(trade.timestamp),
+        }
+
+
+def _day(microseconds: int) -> date:
+    return (EPOCH + timedelta(microseconds=microseconds)).date()
+
+
+def _append(lake: "Catalog", settings: Settings, target: "Table", rows: list[dict[str, Any]], replay_id: str) -> bool:
+    """Record the rows, then add them to silver on the snapshot that they were planned on; False when another commit came first.
+
+    The record comes first: a row of silver without one would be a fault to the audit, a record without a row says nothing.
+    """
+    import pyarrow as pa
+    from pyiceberg.exceptions import CommitFailedException
+
+    _record(lake, settings, rows, replay_id)
+    table = pa.Table.from_pylist(rows, schema=target.schema().as_arrow())
+    target.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: a retry would commit on another snapshot
+    try:
+        target.append(table, snapshot_properties={"tradelake.dlq-replay": replay_id})
+    except CommitFailedException:
+        return False
+    return True
+
+
+def _record(lake: "Catalog", settings: Settings, rows: list[dict[str, Any]], replay_id: str) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("kafka_topic", pa.string()),
+            ("kafka_partition", pa.int32()),
+            ("kafka_offset", pa.int64()),
+            ("replay_id", pa.string()),
+            ("replayed_at", pa.timestamp("us")),
+        ]
+    )
+    table = lake.create_table_if_not_exists((settings.pipeline.database, REPLAYS), schema, properties=PROPERTIES)
+    entries = [
+        {
+            "kafka_topic": row["topic"],
+            "kafka_partition": row["partition"],
+            "kafka_offset": row["offset"],
+            "replay_id": replay_id,
+            "replayed_at": row["validation_timestamp"],
+        }
+        for row in rows
+    ]
+    table.append(pa.Table.from_pylist(entries, schema=schema))
+
+
+def _newest(table: "Table") -> int:
+    snapshot = table.current_snapshot()
+    assert snapshot
+    return snapshot.snapshot_id
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
