@@ -4,6 +4,7 @@
 an interpreter with the packages that the jobs import, usable in any folder. `jars.txt` names the jars that belong into the cluster itself.
 """
 
+import csv
 import re
 import shutil
 import subprocess
@@ -114,18 +115,25 @@ def shared_libraries(file: Path) -> Iterator[Path]:
 
 def install(folder: Path, uv: str) -> None:
     """The packages of the jobs, each checked against its hash in requirements.lock."""
-    python = folder / "bin" / "python"
     where = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True, check=True
+        [folder / "bin" / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     packages = Path(where.stdout.strip())
     wanted = folder / "requirements.txt"
     wanted.write_text(locked((ROOT / "requirements.lock").read_text(encoding="utf-8"), names_of_the_jobs()), encoding="utf-8")
-    command = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python", str(python), "--target", str(packages)]
+    # By this program's Python, of which the copy is one, without the header files that a package which comes as source is built with.
+    command = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python", sys.executable, "--target", str(packages)]
     subprocess.run([*command, "--build-constraints", str(ROOT / "build-constraints.txt"), "--requirements", str(wanted)], check=True)
     shutil.rmtree(packages / "bin", ignore_errors=True)  # programs, which would be started by a Python of this very folder
     for tests in [found for found in packages.rglob("tests") if found.is_dir()]:
         shutil.rmtree(tests, ignore_errors=True)  # it may have gone with another
+    for record in packages.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        record.unlink()  # it may be a link to uv's cache
+        record.write_text("".join(line for line in lines if (packages / next(csv.reader([line]))[0]).exists()), encoding="utf-8")
 
 
 def names_of_the_jobs() -> set[str]:
