@@ -14,6 +14,7 @@ from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import ExplainDetail, StatementSet, StreamTableEnvironment
+from pyflink.util.java_utils import get_field_value
 
 import sql
 from conf.settings import PIPELINE, Job, Settings, SettingsError, default_environment, flink_duration, is_loopback, load
@@ -127,7 +128,7 @@ def refuse(message: str) -> NoReturn:
 
 def refuse_lost_state(run: Run, wiring: Wiring, fresh_state: bool) -> None:
     """A job without state reads everything again, and would write all of it a second time."""
-    if fresh_state or _restored_from(run.env):
+    if fresh_state or _restored_from(run.env) or _recovered(run.env):
         return
     tables = {wiring.target: {}, **wiring.shared}
     written = [table for table, its_own in tables.items() if _has_rows(run, table, its_own)]
@@ -252,6 +253,18 @@ def _restored_from(env: StreamExecutionEnvironment) -> str:
     """The savepoint or checkpoint given with `flink run -s`, or nothing."""
     configuration = Configuration(j_configuration=env._j_stream_execution_environment.getConfiguration())
     return str(configuration.get_string("execution.state-recovery.path", ""))
+
+
+def _recovered(env: StreamExecutionEnvironment) -> bool:
+    """Whether the JobManager has this job already, with its state.
+
+    One that runs a single application runs the application's program again when it recovers, and then ignores what the program submits; a
+    program that refuses would end the job. Nothing public tells the two runs apart (Flink 2.1.3).
+    """
+    loader = get_field_value(env._j_stream_execution_environment, "executorServiceLoader")
+    if loader.getClass().getSimpleName() != "EmbeddedExecutorServiceLoader":
+        return False
+    return not get_field_value(loader, "submittedJobIds").isEmpty()
 
 
 def _has_rows(run: Run, name: str, where: Mapping[str, str]) -> bool:

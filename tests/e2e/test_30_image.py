@@ -141,8 +141,8 @@ def test_flink_accepts_the_configuration_that_the_entry_point_writes(installed: 
     script = '. "$0"; parseJmArgsAndExportLogs; jm=$JVM_ARGS; JVM_ARGS=; parseTmArgsAndExportLogs; echo "$jm|$JVM_ARGS"'
     ran = installed.run("bash", "-c", script, f"{installed.flink}/bin/config.sh", FLINK_CONF_DIR=str(conf))
     jobmanager, taskmanager = ran.stdout.splitlines()[-1].split("|")
-    assert re.findall("-Xmx[0-9]+", jobmanager) == ["-Xmx469762048"]
-    assert "-XX:MaxMetaspaceSize=335544320" in taskmanager
+    assert re.findall("-Xmx[0-9]+", jobmanager) == [f"-Xmx{384 << 20}"]
+    assert f"-XX:MaxMetaspaceSize={320 << 20}" in taskmanager
     config = yaml.safe_load((conf / "config.yaml").read_text())
     assert config["python.executable"] == f"{installed.prefix}/bin/python"
     assert config["taskmanager.host"] == "c0ffee"
