@@ -114,9 +114,12 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
 
 def finish(run: Run, statements: StatementSet, wiring: Wiring, fresh_state: bool) -> None:
     """Submit the job, unless that would break a promise."""
-    refuse_lost_state(run, wiring, fresh_state)
+    recovered = _recovered(run.env)
+    if not recovered:
+        refuse_lost_state(run, wiring, fresh_state)
     refuse_updates(run, statements)
-    warn_of_a_twin(run)
+    if not recovered:
+        warn_of_a_twin(run)
     execute(run.env, run.name, statements, wiring.sources, wiring.labels)
     print(f"{run.name} is submitted")
 
@@ -128,7 +131,7 @@ def refuse(message: str) -> NoReturn:
 
 def refuse_lost_state(run: Run, wiring: Wiring, fresh_state: bool) -> None:
     """A job without state reads everything again, and would write all of it a second time."""
-    if fresh_state or _restored_from(run.env) or _recovered(run.env):
+    if fresh_state or _restored_from(run.env):
         return
     tables = {wiring.target: {}, **wiring.shared}
     written = [table for table, its_own in tables.items() if _has_rows(run, table, its_own)]
