@@ -30,7 +30,9 @@ def prepare(site: Site) -> list[str]:
         "s3proxy.credential": key.secret,
         "s3proxy.v4-max-non-chunked-request-size": "134217728",
         "jclouds.provider": "filesystem-nio2",
-        "jclouds.filesystem.basedir": "s3",
+        # Absolute: below a relative folder S3Proxy 4.0.0 finds nothing by prefix, and completes no multipart upload. And not by the home's
+        # name, which Java cannot read in every locale.
+        "jclouds.filesystem.basedir": "/proc/self/cwd/s3",
     }
     write_private(site.home / PROPERTIES, "".join(f"{k}={v}\n" for k, v in properties.items()))
     (jar,) = site.jars.files("s3")
