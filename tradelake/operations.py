@@ -89,6 +89,7 @@ def restore(home: Home, job: str, state: str | None, older: bool) -> None:
     """Start a stopped job from STATE, the address of a savepoint or checkpoint; by default from its newest.
 
     Only the newest state fits the tables: from an older one rows are written again, or lost. `restore` refuses it unless you insist.
+    Where flink.state has moved, and has nothing of the job yet, name the savepoint that `stop` printed.
     """
     (name,) = known(home, (job,))
     environment = home.environment()
@@ -98,7 +99,7 @@ def restore(home: Home, job: str, state: str | None, older: bool) -> None:
         newest = savepoints.newest(environment.flink.state, name, environment.s3)
         if state is None and newest is None:
             raise Failure(f"{name} has no savepoint and no checkpoint below {environment.flink.state}; `tradelake submit {name}` starts it")
-        if state is not None and _plain(state) != _plain(newest or "") and not older:
+        if state and newest and _plain(state) != _plain(newest) and not older:
             raise Failure(
                 f"{state} is not the newest state of {name}, which is {newest}: rows would be lost or written twice. Or insist: --older"
             )

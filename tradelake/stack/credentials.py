@@ -8,8 +8,11 @@ from pathlib import Path
 
 REGION = "us-east-1"
 CREDENTIALS = "secrets/aws-credentials"
-AWS_ENVIRONMENT = {"AWS_SHARED_CREDENTIALS_FILE": CREDENTIALS, "AWS_REGION": REGION}
-"""How a part, which runs in the home, finds the credential: its place, never the secret itself."""
+AWS_ENVIRONMENT = {"AWS_SHARED_CREDENTIALS_FILE": CREDENTIALS, "AWS_CREDENTIAL_PROFILES_FILE": CREDENTIALS, "AWS_REGION": REGION}
+"""How a part, which runs in the home, finds the credential: its place, never the secret itself.
+
+Two names for one file: version 2 of AWS's Java library (Iceberg) knows the first, version 1 (Flink's S3 file system) the second.
+"""
 
 
 @dataclass(frozen=True)

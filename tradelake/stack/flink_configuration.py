@@ -13,6 +13,7 @@ import yaml
 from conf import FOLDER
 from tradelake.console import Failure
 from tradelake.jar_placement import flink_home
+from tradelake.stack.credentials import REGION
 from tradelake.stack.part import Site, run_java
 from tradelake.stack.ports import HOST
 
@@ -56,6 +57,8 @@ def configuration(site: Site) -> str:
         "scratch": str(site.home / SCRATCH),
         "checkpoints": f"{state(site)}/checkpoints",
         "savepoints": f"{state(site)}/savepoints",
+        "s3_endpoint": site.ports.url("s3"),
+        "s3_region": REGION,
         "logs": str(site.home / "logs"),
     }
     return fill_in(values)

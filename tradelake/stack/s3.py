@@ -30,16 +30,10 @@ def prepare(site: Site) -> list[str]:
         "s3proxy.credential": key.secret,
         "s3proxy.v4-max-non-chunked-request-size": "134217728",
         "jclouds.provider": "filesystem-nio2",
-        # From a relative folder S3Proxy 4.0.0 finds no part of an upload in several: it answers NoSuchUpload to its end.
-        "jclouds.filesystem.basedir": escaped(str(site.home / "s3")),
+        # Absolute: below a relative folder S3Proxy 4.0.0 finds nothing by prefix, and completes no multipart upload. And not by the home's
+        # name, which Java cannot read in every locale.
+        "jclouds.filesystem.basedir": "/proc/self/cwd/s3",
     }
     write_private(site.home / PROPERTIES, "".join(f"{k}={v}\n" for k, v in properties.items()))
     (jar,) = site.jars.files("s3")
     return [JAVA, *SMALL_JVM, "-Xmx256m", *SIMPLE_LOG, "-jar", str(jar), "--properties", PROPERTIES]
-
-
-def escaped(value: str) -> str:
-    """A value as Java reads it from a file of properties, which is Latin-1 to it."""
-    units = value.encode("utf-16-be")
-    codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
-    return "".join(chr(code) if 32 < code < 127 and code != ord("\\") else f"\\u{code:04x}" for code in codes)
