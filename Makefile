@@ -10,10 +10,10 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 BIN := .venv/bin
 STAMP := .venv/.set-up
 
-.PHONY: help setup demo test unit lint lock clean
+.PHONY: help setup demo test unit screenshots lint lock clean
 
 help: ## Explain every target
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install everything into this folder: Python packages, a Java runtime, checked jars (about 3 GB of disk, once)
 	@$(BIN)/tradelake jars
@@ -26,6 +26,9 @@ test: setup lint ## All tests, on a real stack of their own (about 25 minutes on
 
 unit: $(STAMP) ## The fast tests: no server, half a minute at most
 	@$(BIN)/pytest tests/unit --numprocesses 2 --dist worksteal
+
+screenshots: setup ## Walk through Flink's web UI with Chromium, on a stack of its own; pictures in .screenshots/
+	@$(BIN)/pytest tests/e2e/test_18_web_ui.py
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
