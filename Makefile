@@ -15,10 +15,10 @@ LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gene
 
 DIST := dist
 
-.PHONY: help setup demo test unit fuzz chaos lint dist lock clean
+.PHONY: help setup demo test unit fuzz chaos screenshots lint dist lock clean
 
 help: ## Explain every target
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install everything into this folder: Python packages, a Java runtime, checked jars (about 3 GB of disk, once)
 	@$(BIN)/tradelake jars
@@ -37,6 +37,9 @@ fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time 
 
 chaos: setup ## Faults while trades flow, on a stack of its own, with an audit after each (N=10, SEED=...)
 	@$(BIN)/python -m tests.chaos --count $(or $(N),10) $(if $(SEED),--seed $(SEED))
+
+screenshots: setup ## Walk through Flink's web UI with Chromium, on a stack of its own; pictures in .screenshots/
+	@$(BIN)/pytest tests/e2e/test_18_web_ui.py
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

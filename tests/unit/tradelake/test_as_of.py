@@ -82,6 +82,7 @@ def test_a_snapshot_that_was_rolled_back_counts_until_then() -> None:
     [
         metadata({12: 11, 13: 12}, [(2, 12), (3, 13)]),  # as Iceberg's Java library cuts the log
         metadata({12: 11, 13: 12}, [(1, 11), (2, 12), (3, 13)]),  # as the format allows
+        metadata({12: None, 13: 12}, [(1, 11), (2, 12), (3, 13)]),  # whatever the oldest that is left says of a parent
     ],
 )
 def test_expired_snapshots_are_known_to_have_been_there(told: dict[str, Any]) -> None:
