@@ -39,7 +39,7 @@ chaos: setup ## Faults while trades flow, on a stack of its own, with an audit a
 	@$(BIN)/python -m tests.chaos --count $(or $(N),10) $(if $(SEED),--seed $(SEED))
 
 screenshots: setup ## Walk through Flink's web UI with Chromium, on a stack of its own; pictures in .screenshots/
-	@$(BIN)/pytest tests/e2e/test_18_web_ui.py
+	@$(BIN)/pytest tests/e2e/test_20_web_ui.py
 
 lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
