@@ -17,7 +17,7 @@ import yaml
 from conf.settings import Environment, SettingsError, default_environment, load_environment
 from tradelake.home import default_home
 from tradelake.stack.flink_cluster import has_slots
-from tradelake.stack.flink_configuration import CONF_DIR, LOG_FILES, SCRATCH, copy_files, fill_in
+from tradelake.stack.flink_configuration import CONF_DIR, LOG_FILES, SCRATCH, copy_files, fill_in, object_store
 from tradelake.stack.part import answers
 from tradelake.stack.zookeeper import serves, zoo_cfg
 
@@ -61,15 +61,8 @@ def flink_configuration(environment: Environment, home: Path, hostname: str) -> 
             "logs": str(home / "logs"),
         }
     )
-    more = {"metrics.reporter.prom.port": PROMETHEUS, **object_store(environment)}
+    more = {"metrics.reporter.prom.port": PROMETHEUS, **object_store(environment.s3)}
     return text + yaml.safe_dump(more, sort_keys=False)
-
-
-def object_store(environment: Environment) -> dict[str, str | bool]:
-    """How Flink's S3 plugin reaches the store of the state. Keys come from the AWS credential chain, as everywhere."""
-    s3 = environment.s3
-    where = {"s3.endpoint": s3.endpoint} if s3.endpoint else {}
-    return {**where, "s3.endpoint.region": s3.region, "s3.path.style.access": s3.path_style_access}
 
 
 def configure(environment: Environment, home: Path, hostname: str) -> None:

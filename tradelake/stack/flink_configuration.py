@@ -11,6 +11,7 @@ from string import Template
 import yaml
 
 from conf import FOLDER
+from conf.settings import S3
 from tradelake.console import Failure
 from tradelake.jar_placement import flink_home
 from tradelake.stack.credentials import REGION
@@ -20,6 +21,8 @@ from tradelake.stack.ports import HOST
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 CONF_DIR = "flink/conf"
 SCRATCH = "flink/tmp"
+KEYS_OF_A_FILE = "com.amazonaws.auth.profile.ProfileCredentialsProvider"
+"""The local stack's keys stand in the file that its processes' environment names; variables with keys of another store must not go before."""
 LOG_FILES = ("log4j-console.properties", "log4j-cli.properties")
 CONFIGURATION_FILES = (*LOG_FILES, "loopback.btm")
 
@@ -57,11 +60,16 @@ def configuration(site: Site) -> str:
         "scratch": str(site.home / SCRATCH),
         "checkpoints": f"{state(site)}/checkpoints",
         "savepoints": f"{state(site)}/savepoints",
-        "s3_endpoint": site.ports.url("s3"),
-        "s3_region": REGION,
         "logs": str(site.home / "logs"),
     }
-    return fill_in(values)
+    store = object_store(S3(endpoint=site.ports.url("s3"), region=REGION)) | {"s3.aws.credentials.provider": KEYS_OF_A_FILE}
+    return fill_in(values) + yaml.safe_dump(store, sort_keys=False)
+
+
+def object_store(s3: S3) -> dict[str, str | bool]:
+    """How Flink's S3 plugin reaches the store of the state. No key is among it: keys come from the AWS credential chain, as everywhere."""
+    where = {"s3.endpoint": s3.endpoint} if s3.endpoint else {}
+    return {**where, "s3.endpoint.region": s3.region, "s3.path.style.access": s3.path_style_access}
 
 
 def fill_in(values: Mapping[str, str | int]) -> str:
