@@ -22,7 +22,7 @@ RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 CONF_DIR = "flink/conf"
 SCRATCH = "flink/tmp"
 KEYS_OF_A_FILE = "com.amazonaws.auth.profile.ProfileCredentialsProvider"
-"""The local stack's keys stand in the file that its processes' environment names; variables with keys of another store must not go before."""
+"""The local stack's keys stand in a file that the environment names; keys of another store, in variables, must not go before."""
 LOG_FILES = ("log4j-console.properties", "log4j-cli.properties")
 CONFIGURATION_FILES = (*LOG_FILES, "loopback.btm")
 
