@@ -32,7 +32,7 @@ lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
 dist: $(STAMP) ## Archives for Flink clusters that do not know tradelake, into dist/ (docs/running.md)
-	@$(BIN)/python -m deploy.archives --into $(DIST) --uv $(UV)
+	@$(BIN)/python -m deploy.archives --into "$(DIST)" --uv $(UV)
 
 lock: $(UV) ## Pin every dependency anew (requirements.lock)
 	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
