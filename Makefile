@@ -45,7 +45,7 @@ lint: $(STAMP) ## Formatting, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
 dist: $(STAMP) ## Archives for Flink clusters that do not know tradelake, into dist/ (docs/running.md)
-	@$(BIN)/python -m deploy.archives --into $(DIST) --uv $(UV)
+	@$(BIN)/python -m deploy.archives --into "$(DIST)" --uv $(UV)
 
 lock: $(UV) ## Pin every dependency anew: requirements.lock, and requirements-runtime.lock, which the image is made from
 	@$(LOCK) --group dev -o requirements.lock
