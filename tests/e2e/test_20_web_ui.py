@@ -64,6 +64,11 @@ class Browser:
         wait_until(f"{selector} says {text!r}", lambda: any(text in one for one in self.texts(selector)), lambda: None)
         return next((one for one in self.texts(selector) if text in one), text)
 
+    def scroll_to(self, selector: str, text: str = "") -> None:
+        """Bring the last such element that has this in it into view, at the bottom."""
+        element = [one for one in self.elements(selector) if text in one.text][-1]
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'end'})", element)
+
     def picture(self, name: str) -> None:
         """Keep what is shown; it must be a picture of the window's size with something on it."""
         image: bytes = self.driver.get_screenshot_as_png()
@@ -116,7 +121,8 @@ def test_the_graph_of_a_job_can_be_read(browser: Browser, pipeline: Stack, job: 
     for vertex in VERTICES[job]:
         browser.wait_for(".node-label-wrapper", vertex[:CUT])
         browser.wait_for("flink-job-overview-list tbody tr", vertex)
-    browser.wait_for(".node-label-wrapper", "Busy (max): ")
+    measured = re.compile(r"Busy \(max\): \d+%")
+    wait_until("the graph shows what is busy", lambda: any(map(measured.search, browser.texts(".node-label-wrapper"))), lambda: None)
     browser.picture(f"3-graph-{job}")
 
 
@@ -127,9 +133,10 @@ def test_checkpoints_show_the_savepoint_that_was_just_made(browser: Browser, pip
     shown = browser.wait_for("flink-job-checkpoints", f"Path: {place} Discarded: - Checkpoint Type: savepoint Savepoint Format: CANONICAL")
     assert "Latest Savepoint ID: " in shown
     assert "Checkpoint Type: aligned checkpoint" in shown
+    browser.scroll_to("flink-job-checkpoints-detail", place)
     browser.picture("4-checkpoints")
     browser.click(".ant-tabs-tab", "History")
-    browser.wait_for("flink-job-checkpoints tbody tr", "COMPLETED")
+    browser.wait_for("flink-job-checkpoints tbody tr", "COMPLETED [Savepoint]")
     browser.picture("5-checkpoint-history")
 
 
@@ -139,6 +146,7 @@ def test_the_flame_graph_shows_where_time_goes(browser: Browser, pipeline: Stack
     browser.open(f"job/running/{job}/overview/{vertices[VERTICES['gold'][-1]]}/flamegraph")
     browser.click("label.ant-radio-button-wrapper", "Mixed")
     browser.wait_for("flink-flame-graph", "org.apache.flink.streaming.runtime.tasks.")
+    browser.scroll_to("flink-flame-graph")
     browser.picture("6-flame-graph")
 
 
