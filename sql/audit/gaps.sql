@@ -8,7 +8,7 @@ WITH ordered AS (
     FROM ${gold}
     WHERE exchange = '${exchange}'
 )
-SELECT symbol, before + 1, source_sequence - 1, (sum(source_sequence - before - 1) OVER ())::BIGINT
+SELECT symbol, before + 1, source_sequence - 1, sum(source_sequence::HUGEINT - before - 1) OVER ()
 FROM ordered
 WHERE source_sequence > before + 1 AND gold_ingestion_timestamp >= TIMESTAMP '${since}'
 ORDER BY symbol, before

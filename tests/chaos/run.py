@@ -1,6 +1,7 @@
 """One fault after the other on a stack, with an audit after each."""
 
 import json
+import random
 import signal
 import statistics
 import subprocess
@@ -33,7 +34,8 @@ class Outcome:
 def flow(stack: Stack, seed: object) -> Iterator[subprocess.Popen[str]]:
     """Trades, repeats and bad messages, until the end; that none of them failed."""
     symbols = ",".join(f"CHAOS{asset}USDT" for asset in "ABCD")
-    arguments = ("--rate", RATE, "--seed", f"chaos-{seed}", "--symbols", symbols, "--duplicates", 0.2, "--bad", 0.02)
+    numbered = random.Random(str(seed)).randrange(2**31)
+    arguments = ("--rate", RATE, "--seed", numbered, "--symbols", symbols, "--duplicates", 0.2, "--bad", 0.02)
     producer = stack.start("produce", "--generate", ENDLESS, *arguments, "--json")
     try:
         yield producer

@@ -73,14 +73,14 @@ class Books:
         self.checks.append(check)
 
     def arrive(self, missing: Callable[[], int]) -> int:
-        """Wait until nothing is missing any more or the patience is over; how many rows arrived."""
-        first = left = missing()
+        """Wait until nothing is missing any more or the patience is over; how many rows still are."""
+        left = missing()
         end = self.clock() + self.patience_s
         while left and self.clock() < end:
             self.waiting(left)
             self.sleep(min(POLL_S, self.patience_s))
             left = missing()
-        return first - left
+        return left
 
 
 def offsets(books: Books, exchange: str, ends: Ends) -> None:
@@ -93,11 +93,10 @@ def offsets(books: Books, exchange: str, ends: Ends) -> None:
             known = [finding.kind for finding in check.findings]
             low = ends.get((topic, partition), (0, 0))[0]
             check.add(0 if kind in known else total, _offsets_within(kind, table, where, first, last, low))
-        extent = {(topic, partition): (first, last) for topic, partition, first, last, _ in books.ask("extent", **relation)}
+        extent = {(topic, partition): (first, last) for topic, partition, first, last in books.ask("ends", bronze=books.relation(table))}
         for (topic, partition), (low, high) in sorted(ends.items()):
             if topic == books.exchanges[exchange]:
-                first, last = extent.get((topic, partition), (high if books.since else low, low - 1))
-                _ends(books, check, topic, partition, (low, high), (first, last))
+                _ends(books, check, topic, partition, (low, high), extent.get((topic, partition), (low, low - 1)))
         for (topic, partition), (_, last) in sorted(extent.items()):
             end = ends[topic, partition][1] if (topic, partition) in ends else last + 1
             if last >= end:
@@ -142,9 +141,9 @@ def _ends(books: Books, check: Check, topic: str, partition: int, kafka: tuple[i
         )
     if last + 1 < high:
         reached = max(last + 1, low)
-        arrived = books.arrive(lambda: high - max(_reached(books, table, topic, partition), reached))
-        check.in_flight += arrived
-        if (rows := high - reached - arrived) > 0:
+        rows = books.arrive(lambda: max(0, high - max(_reached(books, table, topic, partition), reached)))  # it may be far beyond by now
+        check.in_flight += high - reached - rows
+        if rows:
             evidence = f"bronze has come to {high - rows - 1}, and Kafka to {high - 1}"
             check.add(
                 rows, Finding("absent", table, run_of(topic, partition, high - rows, high - 1), rows, evidence, BEHIND.format(job=job))
@@ -153,8 +152,7 @@ def _ends(books: Books, check: Check, topic: str, partition: int, kafka: tuple[i
 
 def _reached(books: Books, table: str, topic: str, partition: int) -> int:
     """The offset after bronze's last, as it is now."""
-    rows = books.ask("extent", bronze=table, floor=books.floor)
-    return next((last + 1 for t, p, _, last, _ in rows if (t, p) == (topic, partition)), 0)
+    return next((last + 1 for t, p, _, last in books.ask("ends", bronze=table) if (t, p) == (topic, partition)), 0)
 
 
 def coordinates(books: Books, exchange: str) -> None:

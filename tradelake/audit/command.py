@@ -98,7 +98,7 @@ def audit(home: Home, since: datetime | None, sample: int | None, patience: floa
                 with lake_failures(settings.environment):
                     check()
         except duckdb.Error as error:
-            raise Failure(f"{message(error)} (a snapshot that expires while an audit reads it looks like this: audit again)") from error
+            raise Failure(message(error)) from error
     seconds = time.monotonic() - started
     failed = [c for c in books.checks if not c.clean or (strict and c.findings)]
     report = {

@@ -307,6 +307,32 @@ def test_bronze_behind_kafka_is_waited_for_too(lake: duckdb.DuckDBPyConnection) 
     assert (books.checks[0].name, books.checks[0].in_flight, books.checks[0].findings) == ("offsets", 1, [])
 
 
+def test_bronze_may_come_further_than_it_was_waited_for(lake: duckdb.DuckDBPyConnection) -> None:
+    """Trades go on coming: two where one was missing."""
+    waits: list[float] = []
+
+    def arrive(seconds: float) -> None:
+        waits.append(seconds)
+        for offset in (ROWS, ROWS + 1):
+            put(lake, "binance", "binance-trades", 1, offset, message(1, record("binance", 90 + offset)))
+
+    books = audited(lake, patience_s=60, sleep=arrive, ends={("binance-trades", 1): (0, ROWS + 1)})
+    assert len(waits) == 1
+    assert (books.checks[0].in_flight, books.checks[0].wrong) == (1, 0)
+    assert [(c.name, f.kind, f.key) for c in books.checks for f in c.findings if not f.notice] == []
+
+
+def test_rows_of_a_partition_that_was_silent_since_a_moment_are_waited_for(lake: duckdb.DuckDBPyConnection) -> None:
+    raw = message(1, record("binance", 90))
+
+    def arrive(_seconds: float) -> None:
+        put(lake, "binance", "binance-trades", 1, ROWS, raw)
+
+    since = (SENT + timedelta(days=1)).replace(tzinfo=UTC)
+    books = audited(lake, since=since, patience_s=60, sleep=arrive, ends={("binance-trades", 1): (0, ROWS + 1)})
+    assert (books.checks[0].name, books.checks[0].in_flight, found(books)) == ("offsets", 1, [])
+
+
 def test_what_kafka_removed_before_it_was_read_is_a_notice(lake: duckdb.DuckDBPyConnection) -> None:
     for table in (BRONZE_BINANCE, SILVER_BINANCE):
         lake.execute(f'DELETE FROM {table} WHERE "partition" = 0 AND "offset" < 2')
