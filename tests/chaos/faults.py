@@ -80,7 +80,13 @@ def happen(stack: Stack, fault: Fault) -> Callable[[], bool]:
     if fault.what == "supervisor":
         stack.tradelake("up")  # trades flow on without it, but nobody would start a dead part again
         return lambda: True
-    return lambda: fault.what not in PARTS or pid_in(stack.health(), fault.what) != pid
+    return lambda: fault.what not in PARTS or is_another(stack, fault.what, pid)
+
+
+def is_another(stack: Stack, part: str, killed: int) -> bool:
+    """Whether a part that was killed runs again, as another process."""
+    health = stack.health()
+    return bool(health["running"]) and pid_in(health, part) != killed
 
 
 def pid_of(stack: Stack, what: str) -> int:

@@ -1,6 +1,4 @@
-"""Faults at random moments while trades flow: three of one fixed seed, three of another each time. `make chaos` does more of it."""
-
-import secrets
+"""Faults at random moments while trades flow, of one fixed seed. `make chaos` does more of it, of another seed each time."""
 
 import pytest
 
@@ -13,7 +11,7 @@ LONGEST_S = 25.0
 """Longer than the heartbeats' timeout."""
 
 
-@pytest.mark.parametrize("seed", ["fixed", secrets.token_hex(4)], ids=["fixed", "fresh"])
+@pytest.mark.parametrize("seed", ["fixed"])
 def test_nothing_is_lost_or_doubled_whatever_happens(pipeline: Stack, seed: str, capsys: pytest.CaptureFixture[str]) -> None:
     faults = plan(seed, COUNT, LONGEST_S)
     pipeline.settle()
