@@ -4,6 +4,7 @@ Not a Flink job (docs/decisions/0014): Iceberg's Flink sink commits on whatever 
 that it was planned on, or not at all. So a replay that runs twice, or beside another, or dies half-way, adds no row twice.
 """
 
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -125,6 +126,7 @@ def _append(lake: "Catalog", settings: Settings, target: "Table", rows: list[dic
     _record(lake, settings, rows, replay_id)
     table = pa.Table.from_pylist(rows, schema=target.schema().as_arrow())
     target.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: a retry would commit on another snapshot
+    logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # it warns of old metadata files that the catalog has deleted already
     try:
         target.append(table, snapshot_properties={"tradelake.dlq-replay": replay_id})
     except CommitFailedException:

@@ -26,6 +26,8 @@ from tradelake.lake import catalog, connect, lake_failures
 from tradelake.query import message, spill_folder
 
 ALL = "all"
+EXPIRED = "Could not find snapshot"
+"""What DuckDB says of a snapshot that is not there."""
 Step = tuple[str, Callable[[], None]]
 
 
@@ -98,7 +100,10 @@ def audit(home: Home, since: datetime | None, sample: int | None, patience: floa
                 with lake_failures(settings.environment):
                     check()
         except duckdb.Error as error:
-            raise Failure(message(error)) from error
+            hint = (
+                ": it expired while the audit read it (expiry.max_age of the pipeline file); audit again" if EXPIRED in str(error) else ""
+            )
+            raise Failure(message(error) + hint) from error
     seconds = time.monotonic() - started
     failed = [c for c in books.checks if not c.clean or (strict and c.findings)]
     report = {
