@@ -146,7 +146,7 @@ def _told(settings: Settings, raw: bytes | None) -> dict[str, Any]:
     try:
         schema_id, body = wire.split(raw)
         writer = schemas_of(settings).get(schema_id)
-    except Rejected as why:
+    except (Rejected, Failure) as why:
         return {"schema": None, "fields": None, "problem": str(why)}
     read = partial.decode(body, writer)
     return {"schema": writer.fullname, "fields": read.fields, "problem": read.problem}

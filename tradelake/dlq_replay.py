@@ -27,13 +27,17 @@ from udfs.rejected import Rejected
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
 
 AT_ONCE = 20_000
 ATTEMPTS = 20
 EPOCH = datetime(1970, 1, 1)
 PROPERTIES = {"format-version": "2", "write.parquet.compression-codec": "zstd"}
 
-Candidate = tuple[str, int, int, str, str, bytes | None, datetime, datetime]
+MARK = "tradelake.dlq-replay"
+"""In the summary of a snapshot that a replay made: its id."""
+
+Candidate = tuple[str, int, int, bytes | None, datetime, datetime]
 
 
 @dataclass
@@ -41,7 +45,7 @@ class Report:
     """What a replay did, or would do.
 
     Attributes:
-        chosen: messages that were judged again, those left out that an earlier attempt of the same replay had added already.
+        chosen: messages that were judged again.
         still: (error_type, error_reason) of now -> messages.
         snapshots: table -> those that it made.
     """
@@ -61,23 +65,21 @@ def replay(
     Raises:
         Failure: the live job commits so often that no attempt came through.
     """
-    judge, name = judge_of(settings, exchange), silver(exchange)
+    judge, name, before = judge_of(settings, exchange), silver(exchange), report.replayed
     for _ in range(ATTEMPTS):
         target = lake.load_table((settings.pipeline.database, name))  # before the question: a commit after this makes ours fail
-        tried = Report(report.id)
+        tried, added = Report(report.id), report.replayed - before
         valid = _valid(_candidates(connection, target, exchange, where), judge, tried)
         done = True
         while done and (rows := list(islice(valid, AT_ONCE))):
-            done = dry_run or _append(lake, settings, target, rows, report.id)
+            done = dry_run or _append(lake, settings, target, rows, report)
             if done:
                 report.replayed += len(rows)
-            if done and not dry_run:
-                report.snapshots.setdefault(name, []).append(_newest(target))
         if done:
-            report.chosen += tried.chosen
+            report.chosen += added + tried.chosen  # those of attempts that were cut short are not among the candidates any more
             report.still += tried.still
             return
-    raise Failure(f"{name} was committed to {ATTEMPTS} times in between; try again, or stop its job for the replay (`tradelake stop`)")
+    raise Failure(f"{ATTEMPTS} other replays of {name} came in between; try again when they have ended")
 
 
 def _candidates(connection: duckdb.DuckDBPyConnection, target: "Table", exchange: str, where: str) -> Iterator[Candidate]:
@@ -85,13 +87,13 @@ def _candidates(connection: duckdb.DuckDBPyConnection, target: "Table", exchange
     pinned = f"(FROM {silver(exchange)} AT (VERSION => {snapshot.snapshot_id}))" if snapshot else f"(FROM {silver(exchange)} WHERE false)"
     cursor = connection.execute(sql.text("dlq/candidates", bronze=bronze(exchange), silver=pinned, where=where))
     for row in batches(cursor):
-        yield row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+        yield row[0], row[1], row[2], row[3], row[4], row[5]
 
 
 def _valid(candidates: Iterator[Candidate], judge: Judge, report: Report) -> Iterator[dict[str, Any]]:
     """Rows of silver, for those that are valid by now."""
     now = datetime.now(UTC).replace(tzinfo=None)
-    for topic, partition, offset, _, _, raw, kafka_timestamp, ingestion_timestamp in candidates:
+    for topic, partition, offset, raw, kafka_timestamp, ingestion_timestamp in candidates:
         report.chosen += 1
         try:
             trade, schema_id = judge.judge(raw, offset)
@@ -115,23 +117,38 @@ def _day(microseconds: int) -> date:
     return (EPOCH + timedelta(microseconds=microseconds)).date()
 
 
-def _append(lake: "Catalog", settings: Settings, target: "Table", rows: list[dict[str, Any]], replay_id: str) -> bool:
-    """Record the rows, then add them to silver on the snapshot that they were planned on; False when another commit came first.
+def _append(lake: "Catalog", settings: Settings, target: "Table", rows: list[dict[str, Any]], report: Report) -> bool:
+    """Record the rows, then add them to silver; False when another replay came first, and everything is to be planned anew.
 
-    The record comes first: a row of silver without one would be a fault to the audit, a record without a row says nothing.
+    The record comes first: a row of silver without one would be a fault to the audit. A commit is on the snapshot that was planned on, or
+    on a later one when only Flink jobs have committed in between, which never add what they have rejected.
+
+    Raises:
+        Failure: the job commits so often that no attempt came through.
     """
     import pyarrow as pa
     from pyiceberg.exceptions import CommitFailedException
 
-    _record(lake, settings, rows, replay_id)
-    table = pa.Table.from_pylist(rows, schema=target.schema().as_arrow())
-    target.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: a retry would commit on another snapshot
     logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # it warns of old metadata files that the catalog has deleted already
-    try:
-        target.append(table, snapshot_properties={"tradelake.dlq-replay": replay_id})
-    except CommitFailedException:
-        return False
-    return True
+    _record(lake, settings, rows, report.id)
+    table, known = pa.Table.from_pylist(rows, schema=target.schema().as_arrow()), {snapshot.snapshot_id for snapshot in target.snapshots()}
+    for _ in range(ATTEMPTS):
+        target.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: a retry looks at nothing
+        try:
+            target.append(table, snapshot_properties={MARK: report.id})
+        except CommitFailedException:
+            target.refresh()
+            if any(_is_a_replay(snapshot) for snapshot in target.snapshots() if snapshot.snapshot_id not in known):
+                return False
+        else:
+            report.snapshots.setdefault(target.name()[-1], []).append(_newest(target))
+            return True
+    name = target.name()[-1]
+    raise Failure(f"{name} was committed to {ATTEMPTS} times in between; try again, or stop its job for the replay (`tradelake stop`)")
+
+
+def _is_a_replay(snapshot: "Snapshot") -> bool:
+    return snapshot.summary is not None and MARK in snapshot.summary.additional_properties
 
 
 def _record(lake: "Catalog", settings: Settings, rows: list[dict[str, Any]], replay_id: str) -> None:

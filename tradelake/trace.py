@@ -112,27 +112,25 @@ def follow(connection: duckdb.DuckDBPyConnection, settings: Settings, what: Coor
         Failure: nothing of it is in the lake.
     """
     exchanges = settings.pipeline.exchanges
+    found: dict[Coordinate, Message] = {}
+    ids = {str(what)} if isinstance(what, uuid.UUID) else set()
     if isinstance(what, Coordinate):
         exchange = next((name for name, exchange in exchanges.items() if exchange.topic == what.topic), None)
         if exchange is None:
             raise Failure(f"no exchange has a topic {what.topic}; there are {', '.join(exchange.topic for exchange in exchanges.values())}")
-        found = [_message(connection, settings, exchange, what)]
-        ids = {row["message_id"] for row in found[0].silver}
-    else:
-        ids = {str(what)}
-        found = []
+        found[what] = _message(connection, settings, exchange, what)
+        ids = {row["message_id"] for row in found[what].silver}
     for message_id in sorted(ids):
-        found = [
-            _message(connection, settings, exchange, Coordinate(*at))
-            for exchange in exchanges
-            for at in _ask(connection, "messages", table=silver(exchange), message_id=message_id, date=date_of(message_id))
-        ] or found
-        gold = _rows(connection, "gold", table=GOLD, message_id=message_id, date=date_of(message_id))
-        for row in gold:
-            _owner(found, row).gold.append(row)
-    if not any(list(one.rows()) for one in found):
+        of_trade: dict[Coordinate, Message] = {}
+        for exchange in exchanges:
+            for at in _ask(connection, "messages", table=silver(exchange), message_id=message_id, date=date_of(message_id)):
+                of_trade[Coordinate(*at)] = _message(connection, settings, exchange, Coordinate(*at))
+        for row in _rows(connection, "gold", table=GOLD, message_id=message_id, date=date_of(message_id)):
+            _owner(of_trade, row).gold.append(row)
+        found = {**of_trade, **{at: one for at, one in found.items() if at not in of_trade}}
+    if not any(list(one.rows()) for one in found.values()):
         raise Failure(f"the lake has no {what}; is it still on its way? `tradelake jobs` shows the jobs")
-    return found
+    return list(found.values())
 
 
 def date_of(message_id: str) -> str:
@@ -144,12 +142,13 @@ def date_of(message_id: str) -> str:
         raise Failure(f"{message_id} is no id of a trade: its first 48 bits are no time") from None
 
 
-def _owner(messages: list[Message], gold: Row) -> Message:
+def _owner(messages: dict[Coordinate, Message], gold: Row) -> Message:
     """The message that gold's row is a copy of; the first one where it is altered."""
     if not messages:
-        messages.append(Message(Coordinate("?", -1, gold["platform_sequence"]), [], [], []))
-    same = (one for one in messages for row in one.silver if all(row[name] == gold[name] for name in Trade._fields))
-    return next(same, messages[0])
+        nowhere = Coordinate("?", -1, gold["platform_sequence"])
+        messages[nowhere] = Message(nowhere, [], [], [])
+    same = (one for one in messages.values() for row in one.silver if all(row[name] == gold[name] for name in Trade._fields))
+    return next(same, next(iter(messages.values())))
 
 
 def _message(connection: duckdb.DuckDBPyConnection, settings: Settings, exchange: str, at: Coordinate) -> Message:
@@ -169,6 +168,8 @@ def _message(connection: duckdb.DuckDBPyConnection, settings: Settings, exchange
         except Rejected as why:
             one.schema_id = why.schema_id
             one.verdict = f"rejected: {why.error_type}/{why}"
+        except Failure as unreachable:
+            one.verdict = f"unknown: {unreachable}"
     return one
 
 

@@ -24,5 +24,5 @@ SELECT
     coalesce(reached, -1),
     (sum(last - first + 1) OVER (PARTITION BY kind))::BIGINT AS total
 FROM runs LEFT JOIN reached USING (topic, "partition")
+QUALIFY row_number() OVER (PARTITION BY kind ORDER BY topic, "partition", first) <= ${shown}
 ORDER BY kind, topic, "partition", first
-LIMIT ${shown}

@@ -2,14 +2,14 @@
 WITH ordered AS (
     SELECT
         symbol,
-        source_sequence,
+        source_sequence::HUGEINT AS id,
         gold_ingestion_timestamp,
-        lag(source_sequence) OVER (PARTITION BY symbol ORDER BY source_sequence) AS before
+        lag(source_sequence::HUGEINT) OVER (PARTITION BY symbol ORDER BY source_sequence) AS before
     FROM ${gold}
     WHERE exchange = '${exchange}'
 )
-SELECT symbol, before + 1, source_sequence - 1, sum(source_sequence::HUGEINT - before - 1) OVER ()
+SELECT symbol, before + 1, id - 1, sum(id - before - 1) OVER ()
 FROM ordered
-WHERE source_sequence > before + 1 AND gold_ingestion_timestamp >= TIMESTAMP '${since}'
+WHERE id > before + 1 AND gold_ingestion_timestamp >= TIMESTAMP '${since}'
 ORDER BY symbol, before
 LIMIT ${shown}

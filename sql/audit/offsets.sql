@@ -17,5 +17,5 @@ runs AS (
 )
 SELECT *, (sum(last - first + 1) OVER (PARTITION BY kind))::BIGINT AS total
 FROM runs
+QUALIFY row_number() OVER (PARTITION BY kind ORDER BY topic, "partition", first) <= ${shown}
 ORDER BY kind, topic, "partition", first
-LIMIT ${shown}

@@ -2,6 +2,6 @@
 CREATE OR REPLACE TEMP TABLE sampled AS
 SELECT topic, "partition", "offset"
 FROM (
-    SELECT topic, "partition", "offset" FROM ${bronze} LEFT JOIN floors USING (topic, "partition") WHERE "offset" >= coalesce(first, ${floor})
+    SELECT DISTINCT topic, "partition", "offset" FROM ${bronze} LEFT JOIN floors USING (topic, "partition") WHERE "offset" >= coalesce(first, ${floor})
 )
 USING SAMPLE reservoir(${rows} ROWS) REPEATABLE (${seed})

@@ -1,7 +1,7 @@
 """The checks, each a question in SQL (`sql/audit/`) whose answers are what is wrong."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,16 +13,19 @@ import duckdb
 import sql
 from tradelake.audit.findings import SHOWN, Check, Finding, run_of
 from tradelake.audit.pins import DLQ, GOLD, REPLAYS, Ends, Pins, bronze, silver
-from tradelake.latency import EVER, moment
+from tradelake.latency import moment
 from udfs.trade import Trade
 
 DENSE_IDS = ("binance",)
 """Exchanges whose own numbers of trades have no natural holes."""
 POLL_S = 2.0
 OUT_OF_SCOPE = 2**63 - 1
+EPOCH = datetime(1970, 1, 1)
 MARKS = ("flink.job-id", "flink.operator-id", "flink.max-committed-checkpoint-id")
+REPAIRS = "docs/audit.md, Repairs"
 BEHIND = "wait and audit again; `tradelake jobs` shows whether {job} runs"
-ANEW = "make {table} anew from {source} (docs/audit.md, Repairs)"
+LOST = "Kafka no longer has them, and none can be had again"
+EVER = "-infinity"
 
 
 @dataclass
@@ -32,7 +35,7 @@ class Books:
     Attributes:
         connection: to the lake, with the tables by their plain names; a pinned relation names its snapshot.
         since: rows sent before are left alone; None for all.
-        patience_s: how long to wait for rows that are on their way.
+        patience_s: how long to wait, in all, for rows that are on their way.
         waiting: told how many rows are waited for.
     """
 
@@ -50,7 +53,12 @@ class Books:
         """Where the rows since a moment begin in each partition."""
         self.ask("no_floors")
         for exchange in self.exchanges if self.since else ():
-            self.ask("floors", bronze=self.relation(bronze(exchange)), since=moment(self.since))
+            self.ask("floors", bronze=self.relation(bronze(exchange)), since=self.moment)
+
+    @property
+    def moment(self) -> str:
+        """`since` in the words of SQL."""
+        return moment(self.since) if self.since else EVER
 
     @property
     def floor(self) -> int:
@@ -75,84 +83,96 @@ class Books:
     def arrive(self, missing: Callable[[], int]) -> int:
         """Wait until nothing is missing any more or the patience is over; how many rows still are."""
         left = missing()
-        end = self.clock() + self.patience_s
-        while left and self.clock() < end:
+        while left and self.patience_s > 0:
             self.waiting(left)
+            began = self.clock()
             self.sleep(min(POLL_S, self.patience_s))
             left = missing()
+            self.patience_s -= self.clock() - began
         return left
 
 
 def offsets(books: Books, exchange: str, ends: Ends) -> None:
     """Bronze against Kafka: every offset that existed, once."""
-    table = bronze(exchange)
-    relation: dict[str, str | int] = {"bronze": books.relation(table), "floor": books.floor}
+    table, topic = bronze(exchange), books.exchanges[exchange]
     with books.check("offsets", table) as check:
-        for kind, topic, partition, first, last, total in books.ask("offsets", shown=SHOWN, **relation):
-            where = run_of(topic, partition, first, last)
-            known = [finding.kind for finding in check.findings]
-            low = ends.get((topic, partition), (0, 0))[0]
-            check.add(0 if kind in known else total, _offsets_within(kind, table, where, first, last, low))
-        extent = {(topic, partition): (first, last) for topic, partition, first, last in books.ask("ends", bronze=books.relation(table))}
-        for (topic, partition), (low, high) in sorted(ends.items()):
-            if topic == books.exchanges[exchange]:
-                _ends(books, check, topic, partition, (low, high), extent.get((topic, partition), (low, low - 1)))
-        for (topic, partition), (_, last) in sorted(extent.items()):
-            end = ends[topic, partition][1] if (topic, partition) in ends else last + 1
-            if last >= end:
-                where, evidence = run_of(topic, partition, end, last), f"Kafka's next offset is {end}: it has never given these"
-                repair = "was the topic deleted and made anew? Its offsets begin again, and nothing can tell the two apart: use a new topic"
-                check.add(last - end + 1, Finding("orphan", table, where, last - end + 1, evidence, repair))
+        shown: Counter[str] = Counter()
+        totals: dict[str, int] = {}
+        for kind, of, partition, first, last, total in books.ask("offsets", shown=SHOWN, bronze=books.relation(table), floor=books.floor):
+            totals[kind] = total
+            for finding in _within(kind, table, of, partition, first, last, ends.get((of, partition), (0, 0))[0]):
+                shown[kind] += finding.rows
+                check.add(finding)
+        for kind, total in totals.items():
+            check.count(total - shown[kind])
+        extent = {(of, partition): (first, last) for of, partition, first, last in books.ask("ends", bronze=books.relation(table))}
+        tails: dict[int, tuple[int, int]] = {}
+        for (of, partition), (low, high) in sorted(ends.items()):
+            if of == topic:
+                first, last = extent.get((topic, partition), (low, low - 1))
+                for finding in _before(books, table, topic, partition, low, first, last):
+                    check.add(finding)
+                if last + 1 < high:
+                    tails[partition] = (max(last + 1, low), high)
+                for finding in _beyond(table, topic, partition, high, last):
+                    check.add(finding)
+        _tails(books, check, topic, tails)
 
 
-def _offsets_within(kind: str, table: str, where: str, first: int, last: int, low: int) -> Finding:
-    rows = last - first + 1
+def _within(kind: str, table: str, topic: str, partition: int, first: int, last: int, low: int) -> Iterator[Finding]:
+    """A run of offsets that bronze lacks or has twice; what Kafka still has of it, and what it has no more."""
     if kind == "doubled":
         evidence = "more than one row has this offset"
-        return Finding(
-            kind, table, where, rows, evidence, "look for two commits of one checkpoint (check commits), and roll the second back"
-        )
-    if last < low:
-        return Finding(
-            kind,
-            table,
-            where,
-            rows,
-            f"offsets before and after are there; Kafka begins at {low}",
-            "Kafka no longer has them: they are lost",
-        )
-    repair = f"Kafka still has them: start bronze with --fresh-state into a new table, or from a state of before offset {first}"
-    return Finding(kind, table, where, rows, "offsets before and after are there", repair)
+        yield Finding(kind, table, run_of(topic, partition, first, last), last - first + 1, evidence, f"look at check commits; {REPAIRS}")
+        return
+    for a, b, repair in ((first, min(last, low - 1), LOST), (max(first, low), last, f"Kafka still has them: {REPAIRS}")):
+        if a <= b:
+            evidence = f"offsets before and after are there; Kafka begins at {low}"
+            yield Finding(kind, table, run_of(topic, partition, a, b), b - a + 1, evidence, repair)
 
 
-def _ends(books: Books, check: Check, topic: str, partition: int, kafka: tuple[int, int], bronze_has: tuple[int, int]) -> None:
-    """What lies before bronze's first offset, and after its last."""
-    (low, high), (first, last) = kafka, bronze_has
-    table, job = check.table, check.table.removesuffix("_trades").replace("_", "-")
-    if not books.since and first > low and last >= first:
+def _before(books: Books, table: str, topic: str, partition: int, low: int, first: int, last: int) -> Iterator[Finding]:
+    """What lies before bronze's first offset, and what Kafka has removed after its last."""
+    evidence = f"bronze has {first} to {last}, and Kafka begins at {low}"
+    if not books.since and last >= first > low:
         where, rows = run_of(topic, partition, low, first - 1), first - low
-        repair = f"Kafka still has them: start {job} with --fresh-state into a new table"
-        check.add(rows, Finding("absent", table, where, rows, f"bronze begins at {first}, Kafka at {low}", repair))
-    if not books.since and min(first, low) > 0:
-        before = min(first, low)
-        where, evidence = run_of(topic, partition, 0, before - 1), "neither bronze nor Kafka has them: removed before bronze read them"
-        check.findings.append(
-            Finding("absent", table, where, before, evidence, "none; keep retention longer than bronze's longest stop", notice=True)
-        )
-    if last + 1 < high:
-        reached = max(last + 1, low)
-        rows = books.arrive(lambda: max(0, high - max(_reached(books, table, topic, partition), reached)))  # it may be far beyond by now
-        check.in_flight += high - reached - rows
-        if rows:
-            evidence = f"bronze has come to {high - rows - 1}, and Kafka to {high - 1}"
-            check.add(
-                rows, Finding("absent", table, run_of(topic, partition, high - rows, high - 1), rows, evidence, BEHIND.format(job=job))
-            )
+        yield Finding("absent", table, where, rows, evidence, f"Kafka still has them: {REPAIRS}")
+    if not books.since and (unread := min(first, low)) > 0:
+        where, repair = run_of(topic, partition, 0, unread - 1), "none; keep retention longer than bronze's longest stop"
+        yield Finding("absent", table, where, unread, f"removed from Kafka before bronze began: {evidence}", repair, notice=True)
+    if last >= first and last + 1 < low:
+        yield Finding("absent", table, run_of(topic, partition, last + 1, low - 1), low - last - 1, evidence, LOST)
 
 
-def _reached(books: Books, table: str, topic: str, partition: int) -> int:
-    """The offset after bronze's last, as it is now."""
-    return next((last + 1 for t, p, _, last in books.ask("ends", bronze=table) if (t, p) == (topic, partition)), 0)
+def _beyond(table: str, topic: str, partition: int, high: int, last: int) -> Iterator[Finding]:
+    if last >= high:
+        where, evidence = run_of(topic, partition, high, last), f"Kafka's next offset is {high}: it has never given these"
+        repair = "was the topic deleted and made anew? Its offsets begin again, and nothing can tell the two apart: use a new topic"
+        yield Finding("orphan", table, where, last - high + 1, evidence, repair)
+
+
+def _tails(books: Books, check: Check, topic: str, tails: dict[int, tuple[int, int]]) -> None:
+    """Wait for what Kafka has after bronze's last offsets: partition -> the first of them, and the one after the last."""
+
+    def left() -> dict[int, int]:
+        """Partition -> where what is still missing begins."""
+        now = {partition: last + 1 for of, partition, _, last in books.ask("ends", bronze=check.table) if of == topic}
+        return {partition: max(first, now.get(partition, 0)) for partition, (first, _) in tails.items()}
+
+    def missing() -> int:
+        return sum(max(0, tails[partition][1] - first) for partition, first in left().items())  # bronze may be far beyond by now
+
+    if tails and books.arrive(missing) == 0:
+        check.in_flight += sum(high - first for first, high in tails.values())
+        return
+    job = check.table.removesuffix("_trades").replace("_", "-")
+    for partition, begins in left().items() if tails else ():
+        first, high = tails[partition]
+        check.in_flight += min(begins, high) - first
+        if begins < high:
+            evidence = f"bronze has come to {begins - 1}, and Kafka to {high - 1}; a topic with transactions has offsets without a message"
+            where = run_of(topic, partition, begins, high - 1)
+            check.add(Finding("absent", check.table, where, high - begins, evidence, BEHIND.format(job=job)))
 
 
 def coordinates(books: Books, exchange: str) -> None:
@@ -163,67 +183,62 @@ def coordinates(books: Books, exchange: str) -> None:
     with books.check("coordinates", table) as check:
         check.rows = books.pins.rows(source) + books.pins.rows(table)
         books.ask("coordinates", bronze=books.relation(source), floor=books.floor, replays=books.relation(REPLAYS), **pinned)
-
-        def missing() -> int:
-            if _count(books, "wrong_coordinates"):
-                books.ask("coordinates_arrived", **now)
-            return _count(books, "wrong_coordinates")
-
-        check.in_flight = _before_and_after(books, "wrong_coordinates", missing)
+        check.in_flight = _arrived(books, "wrong_coordinates", lambda: books.ask("coordinates_arrived", **now))
+        shown: Counter[str] = Counter()
         totals: dict[str, int] = {}
         for kind, topic, partition, first, last, in_bronze, in_silver, in_dlq, reached, total in books.ask(
             "coordinate_runs", shown=SHOWN, **now
         ):
             totals[kind] = total
+            shown[kind] += last - first + 1
             evidence = f"rows in bronze {in_bronze}, in silver {in_silver}, in the dead-letter table {in_dlq}"
-            repair = ANEW.format(table=table, source=source)
+            repair = REPAIRS
             if kind == "absent" and first > reached:
                 evidence += f"; silver has come to {reached}"
                 repair = BEHIND.format(job=f"silver-{exchange}")
-            elif kind == "orphan":
-                repair = f"the row comes from nowhere in {source}: {repair}"
-            check.findings.append(Finding(kind, table, run_of(topic, partition, first, last), last - first + 1, evidence, repair))
-        check.wrong += sum(totals.values())
+            check.add(Finding(kind, table, run_of(topic, partition, first, last), last - first + 1, evidence, repair))
+        for kind, total in totals.items():
+            check.count(total - shown[kind])
 
 
-def _count(books: Books, found: str) -> int:
-    """How many absent rows of a table of findings there are."""
-    ((rows,),) = books.ask("absent", found=found)
-    return int(rows)
+def _arrived(books: Books, found: str, strike: Callable[[], object]) -> int:
+    """Wait for the absent rows of a table of findings, which `strike` takes those out of that have come; how many came."""
 
+    def absent() -> int:
+        ((rows,),) = books.ask("absent", found=found)
+        return int(rows)
 
-def _before_and_after(books: Books, found: str, missing: Callable[[], int]) -> int:
-    before = _count(books, found)
-    books.arrive(missing)
-    return before - _count(books, found)
+    def missing() -> int:
+        if absent():
+            strike()
+        return absent()
+
+    return absent() - books.arrive(missing)
 
 
 def ids(books: Books) -> None:
     """Gold against silver: every trade once, as one of its rows in silver."""
     columns = ", ".join(f'"{name}"' for name in Trade._fields)
-    since = moment(books.since)
     every = "UNION ALL\n".join(
-        sql.text("audit/silver_ids", columns=columns, silver=books.relation(silver(exchange)), since=since) for exchange in books.exchanges
+        sql.text("audit/silver_ids", columns=columns, silver=books.relation(silver(exchange)), since=books.moment)
+        for exchange in books.exchanges
     )
     with books.check("ids", GOLD) as check:
         check.rows = books.pins.rows(GOLD) + sum(books.pins.rows(silver(exchange)) for exchange in books.exchanges)
-        books.ask("ids", columns=columns, gold=books.relation(GOLD), silver=every, since=since)
-
-        def missing() -> int:
-            if _count(books, "wrong_ids"):
-                books.ask("ids_arrived", gold=GOLD)
-            return _count(books, "wrong_ids")
-
-        check.in_flight = _before_and_after(books, "wrong_ids", missing)
+        books.ask("ids", columns=columns, gold=books.relation(GOLD), silver=every, since=books.moment)
+        check.in_flight = _arrived(books, "wrong_ids", lambda: books.ask("ids_arrived", gold=GOLD))
+        shown: Counter[str] = Counter()
         totals: dict[str, int] = {}
         for kind, message_id, in_gold, in_silver, total in books.ask("wrong_ids", shown=SHOWN):
             totals[kind] = total
-            check.findings.append(Finding(kind, GOLD, str(message_id), 1, *_id(kind, in_gold, in_silver)))
-        check.wrong += sum(totals.values())
+            shown[kind] += 1
+            check.add(Finding(kind, GOLD, str(message_id), 1, *_id(kind, in_gold, in_silver)))
+        for kind, total in totals.items():
+            check.count(total - shown[kind])
 
 
 def _id(kind: str, in_gold: int, in_silver: int) -> tuple[str, str]:
-    anew = ANEW.format(table=GOLD, source="silver")
+    anew = f"make gold anew from silver ({REPAIRS})"
     evidence = f"rows in gold {in_gold}, in silver {in_silver}"
     if kind == "doubled":
         return evidence, f"a repeat later than the TTL, or a commit that landed twice (check commits): {anew}"
@@ -233,43 +248,41 @@ def _id(kind: str, in_gold: int, in_silver: int) -> tuple[str, str]:
 
 
 def places(books: Books, layer: str, table: str) -> None:
-    """Every row in the partition of its trade's time: by its columns, and by the files' partitions."""
+    """Every row in the partition of its trade's time, by its columns."""
     with books.check("partitions", table) as check:
-        rows = books.ask(f"misplaced_{layer}", table=books.relation(table), since=moment(books.since), shown=SHOWN)
+        rows = books.ask(f"misplaced_{layer}", table=books.relation(table), since=books.moment, shown=SHOWN)
         for message_id, at, place, _ in rows:
-            evidence = f"traded at {at} UTC, and stands in {place}"
-            check.findings.append(
-                Finding("misplaced", table, str(message_id), 1, evidence, ANEW.format(table=table, source="the layer before"))
-            )
-        check.wrong = rows[0][-1] if rows else 0
+            evidence = f"traded at {at or 'no time that there is'} UTC, and stands in {place}"
+            check.add(Finding("misplaced", table, str(message_id), 1, evidence, REPAIRS))
+        check.count(rows[0][-1] - len(rows) if rows else 0)
 
 
 def files(books: Books, layer: str, table: str) -> None:
     """A data file whose times reach out of the partition that the metadata gives it would be passed over by a query of its hour."""
     with books.check("files", table) as check:
-        data_files = books.pins.tables[table].inspect.data_files().to_pylist() if books.pins.rows(table) else []
-        check.rows = len(data_files)
-        for file in data_files:
-            bounds, partition, rows = file["readable_metrics"]["timestamp"], file["partition"], file["record_count"]
-            for bound in filter(None, (bounds["lower_bound"], bounds["upper_bound"])):
+        check.rows = 0
+        for file in books.pins.files(table):
+            check.rows += 1
+            for bound in file.bounds:
                 wanted = _partition_of(layer, bound)
-                if wanted != {key: partition.get(key) for key in wanted}:
-                    stands = ", ".join(f"{key}={value}" for key, value in partition.items())
-                    evidence = f"holds a trade of {moment_of(bound):%Y-%m-%d %H:%M:%S.%f} UTC, and stands in the partition {stands}"
-                    check.add(
-                        rows,
-                        Finding("misplaced", table, file["file_path"], rows, evidence, ANEW.format(table=table, source="the layer before")),
-                    )
+                if wanted != {key: file.partition.get(key) for key in wanted}:
+                    stands = ", ".join(f"{key}={value}" for key, value in file.partition.items())
+                    evidence = f"holds a trade of {_time(bound) or 'no time that there is'} UTC, and stands in the partition {stands}"
+                    check.add(Finding("misplaced", table, file.path, file.rows, evidence, REPAIRS))
                     break
 
 
-def moment_of(microseconds: int) -> datetime:
-    return EVER + timedelta(microseconds=microseconds)
+def _time(microseconds: int) -> datetime | None:
+    """None where it is out of the calendar."""
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None
 
 
 def _partition_of(layer: str, microseconds: int) -> dict[str, Any]:
-    time = moment_of(microseconds)
-    return {"exchange_date": time.date()} | ({"exchange_hour": time.hour} if layer == "gold" else {})
+    time = _time(microseconds)
+    return {"exchange_date": time and time.date()} | ({"exchange_hour": time and time.hour} if layer == "gold" else {})
 
 
 def commits(books: Books, table: str) -> None:
@@ -286,19 +299,15 @@ def commits(books: Books, table: str) -> None:
             if len(twice) > 1 and len(mark) == len(MARKS):
                 rows = sum(int((s.summary or {}).get("added-records") or 0) for s in twice[1:])
                 evidence = "; ".join(f"{name}={value}" for name, value in zip(MARKS, mark, strict=True))
-                key = ", ".join(str(s.snapshot_id) for s in twice)
-                repair = "roll back the later one (Iceberg #14425; docs/audit.md, Repairs)"
-                check.add(rows, Finding("doubled", table, key, rows, evidence, repair))
+                key = ", ".join(str(snapshot.snapshot_id) for snapshot in twice)
+                check.add(Finding("doubled", table, key, rows, evidence, f"Iceberg #14425; {REPAIRS}"))
 
 
 def gaps(books: Books, exchange: str) -> None:
     """Trades that the exchange numbered and nobody sent."""
     with books.check("source gaps", GOLD) as check:
-        for symbol, first, last, total in books.ask(
-            "gaps", gold=books.relation(GOLD), exchange=exchange.upper(), since=moment(books.since), shown=SHOWN
-        ):
-            check.wrong = total
+        rows = books.ask("gaps", gold=books.relation(GOLD), exchange=exchange.upper(), since=books.moment, shown=SHOWN)
+        for symbol, first, last, _ in rows:
             evidence = f"{exchange}'s ids of a symbol are dense, and these never came"
-            check.findings.append(
-                Finding("gap", GOLD, f"{symbol} {first}-{last}", last - first + 1, evidence, "ask the exchange for them again", True)
-            )
+            check.add(Finding("gap", GOLD, f"{symbol} {first}-{last}", last - first + 1, evidence, "ask the exchange for them again", True))
+        check.count((rows[0][-1] if rows else 0) - check.noticed, notice=True)

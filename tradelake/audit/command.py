@@ -28,6 +28,8 @@ from tradelake.query import message, spill_folder
 ALL = "all"
 EXPIRED = "Could not find snapshot"
 """What DuckDB says of a snapshot that is not there."""
+AGAIN = ": has a snapshot expired while the audit read it (expiry.max_age of the pipeline file)? Audit again"
+NOTICES_SHOWN = 10
 Step = tuple[str, Callable[[], None]]
 
 
@@ -100,10 +102,9 @@ def audit(home: Home, since: datetime | None, sample: int | None, patience: floa
                 with lake_failures(settings.environment):
                     check()
         except duckdb.Error as error:
-            hint = (
-                ": it expired while the audit read it (expiry.max_age of the pipeline file); audit again" if EXPIRED in str(error) else ""
-            )
-            raise Failure(message(error) + hint) from error
+            raise Failure(message(error) + (AGAIN if EXPIRED in str(error) else "")) from error
+        except OSError as error:  # of pyiceberg: a manifest that has expired
+            raise Failure(f"{error}{AGAIN}") from error
     seconds = time.monotonic() - started
     failed = [c for c in books.checks if not c.clean or (strict and c.findings)]
     report = {
@@ -160,18 +161,22 @@ def show(done: list[Check], report: dict[str, Any], failed: bool) -> None:
         Column("rows", justify="right"),
         Column("arrived late", justify="right"),
         Column("wrong", justify="right"),
+        Column("notices", justify="right"),
         box=None,
     )
     for check in done:
         colour = "green" if not check.findings else "yellow" if check.clean else "red"
-        table.add_row(check.name, check.table, f"{check.rows:,}", f"{check.in_flight:,}", f"[{colour}]{check.wrong:,}[/]")
+        wrong = f"[{colour}]{check.wrong:,}[/]"
+        table.add_row(check.name, check.table, f"{check.rows:,}", f"{check.in_flight:,}", wrong, f"{check.noticed:,}")
     output.print(table)
     for check in done:
-        for finding in check.findings:
+        faults, notices = ([finding for finding in check.findings if finding.notice is notice] for notice in (False, True))
+        for finding in [*faults, *notices[:NOTICES_SHOWN]]:
             _print(check, finding)
-        named = sum(finding.rows for finding in check.findings)
-        if named < check.wrong:
-            output.print(f"{check.name}: {check.wrong - named:,} more rows are wrong than are named here")
+        if (more := check.wrong - sum(finding.rows for finding in faults)) > 0:
+            output.print(f"{check.name}: {more:,} more rows are wrong than are named here")
+        if len(notices) > NOTICES_SHOWN:
+            output.print(f"{check.name}: {len(notices) - NOTICES_SHOWN} more notices or many more; --json names a hundred")
     verdict = "[red]not clean[/]" if failed else "[green]clean[/]"
     rate = report["rows"] / report["seconds"]
     output.print(f"{verdict}: {report['rows']:,} rows in {report['seconds']:.1f} s ({rate:,.0f} rows/s)")

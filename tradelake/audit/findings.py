@@ -35,7 +35,8 @@ class Check:
 
     Attributes:
         rows: how many were looked at.
-        wrong: how many rows its findings stand for, those that are not named included.
+        wrong: how many rows its findings stand for, those that are not named included; notices do not count.
+        noticed: the same of notices.
         in_flight: rows that were on their way when the audit began, and arrived while it ran.
         seconds: how long it took.
     """
@@ -44,19 +45,27 @@ class Check:
     table: str
     rows: int = 0
     wrong: int = 0
+    noticed: int = 0
     in_flight: int = 0
     seconds: float = 0.0
     findings: list[Finding] = field(default_factory=list)
 
-    def add(self, total: int, *findings: Finding) -> None:
-        """Findings of one kind, which stand for `total` rows with those that are not among them."""
-        self.findings += findings
-        self.wrong += total
+    def add(self, finding: Finding) -> None:
+        """Count a finding, and name it unless enough of its kind are named."""
+        self.count(finding.rows, finding.notice)
+        if sum((one.kind, one.notice) == (finding.kind, finding.notice) for one in self.findings) < SHOWN:
+            self.findings.append(finding)
+
+    def count(self, rows: int, notice: bool = False) -> None:
+        if notice:
+            self.noticed += rows
+        else:
+            self.wrong += rows
 
     @property
     def clean(self) -> bool:
         """No promise is broken; there may be notices."""
-        return all(finding.notice for finding in self.findings)
+        return self.wrong == 0
 
 
 def run_of(topic: str, partition: int, first: int, last: int) -> str:

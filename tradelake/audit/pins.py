@@ -1,8 +1,9 @@
 """One consistent set of snapshots, and where Kafka's partitions began and ended after it was taken."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -32,6 +33,16 @@ def silver(exchange: str) -> str:
 
 
 @dataclass(frozen=True)
+class DataFile:
+    """One data file by a table's metadata. `bounds`: the least and the greatest `timestamp` in it, as far as they are known."""
+
+    path: str
+    rows: int
+    partition: dict[str, Any]
+    bounds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Pins:
     """Tables as they were at one moment.
 
@@ -48,6 +59,20 @@ class Pins:
         snapshot = self.tables[name].current_snapshot()
         return f"(FROM {name} AT (VERSION => {snapshot.snapshot_id}))" if snapshot else f"(FROM {name} WHERE false)"
 
+    def files(self, name: str) -> Iterator[DataFile]:
+        """Its data files, a manifest at a time."""
+        from pyiceberg.conversions import from_bytes
+        from pyiceberg.types import LongType
+
+        table = self.tables[name]
+        snapshot, spec, time = table.current_snapshot(), table.spec(), table.schema().find_field("timestamp").field_id
+        for manifest in snapshot.manifests(table.io) if snapshot else ():
+            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
+                file = entry.data_file
+                partition = {field.name: _plain(file.partition[at], table, field.source_id) for at, field in enumerate(spec.fields)}
+                encoded = [bounds[time] for bounds in (file.lower_bounds, file.upper_bounds) if bounds and time in bounds]
+                yield DataFile(file.file_path, file.record_count, partition, tuple(int(from_bytes(LongType(), bound)) for bound in encoded))
+
     def rows(self, name: str) -> int:
         snapshot = self.tables[name].current_snapshot()
         return int((snapshot.summary and snapshot.summary["total-records"]) or 0) if snapshot else 0
@@ -55,6 +80,14 @@ class Pins:
     def snapshots(self) -> dict[str, int | None]:
         """Table -> the id of its pinned snapshot, None where it is empty."""
         return {name: snapshot.snapshot_id if (snapshot := table.current_snapshot()) else None for name, table in self.tables.items()}
+
+
+def _plain(value: Any, table: "Table", source_id: int) -> Any:
+    """A partition's value as Python has it: Iceberg keeps dates as days."""
+    from pyiceberg.types import DateType
+
+    is_days = isinstance(table.schema().find_field(source_id).field_type, DateType) and isinstance(value, int)
+    return date(1970, 1, 1) + timedelta(days=value) if is_days else value
 
 
 def pin(catalog: "Catalog", database: str, exchanges: Iterable[str]) -> Pins:

@@ -7,11 +7,10 @@ from typing import Any
 import conf
 import sql
 from conf.settings import Settings, microseconds
-from tradelake.audit.checks import ANEW, Books
-from tradelake.audit.findings import SHOWN, Finding, run_of
+from tradelake.audit.checks import REPAIRS, Books
+from tradelake.audit.findings import Finding, run_of
 from tradelake.audit.pins import DLQ, REPLAYS, bronze, silver
 from tradelake.console import Failure
-from tradelake.results import batches
 from tradelake.results import shown as as_text
 from udfs import exchange as exchanges
 from udfs.judge import Judge
@@ -23,7 +22,12 @@ from udfs.trade import Trade
 SEED = 1
 OFFSETS_AT_ONCE = 200_000
 CHOSEN = "sampled"
-CHANGED = "were the rules or their settings changed since? If not: "
+VALUE_SHOWN = 100
+"""Characters of a value in a finding."""
+AT_ONCE = 500
+"""Rows held at a time: a message may be a megabyte."""
+CHANGED = f"were the rules or their settings changed since? If not: {REPAIRS}"
+REGISTERED = "its schema was registered after it had been rejected: `tradelake dlq replay --reason unknown_schema_id`"
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,11 @@ def values(books: Books, exchange: str, judge: Judge, sample: int | None) -> Non
     source, table = bronze(exchange), silver(exchange)
     with books.check("values", table) as check:
         check.rows = 0
-        shown = 0
         for row in _rows(books, source, table, sample):
             check.rows += 1
             seen = Seen.of(row)
-            for where, evidence in differences(seen, judge):
-                shown += 1
-                late = seen.rejection is not None and seen.rejection[2] == "unknown_schema_id"
-                repair = "its schema is registered by now" if late else CHANGED + ANEW.format(table=where or table, source=source)
-                found = Finding("altered", where or table, seen.coordinate, 1, evidence, repair, notice=late)
-                check.add(1, *([found] if shown <= SHOWN else []))
+            for where, evidence, late in differences(seen, judge):
+                check.add(Finding("altered", where or table, seen.coordinate, 1, evidence, REGISTERED if late else CHANGED, notice=late))
 
 
 def _rows(books: Books, source: str, table: str, sample: int | None) -> Iterator[tuple[Any, ...]]:
@@ -112,32 +111,48 @@ def _rows(books: Books, source: str, table: str, sample: int | None) -> Iterator
 
 def _judged(books: Books, chosen: str, columns: str, relations: dict[str, str]) -> Iterator[tuple[Any, ...]]:
     cursor = books.connection.execute(sql.text("audit/values", chosen=chosen, columns=columns, **relations))
-    for row in batches(cursor):
-        yield tuple(row)
+    while rows := cursor.fetchmany(AT_ONCE):
+        yield from rows
 
 
-def differences(seen: Seen, judge: Judge) -> Iterator[tuple[str, str]]:
-    """Where a row is not what its bytes say, and how: (the dead-letter table or nothing for silver, what differs)."""
+def differences(seen: Seen, judge: Judge) -> Iterator[tuple[str, str, bool]]:
+    """Where a row is not what its bytes say (the dead-letter table, or nothing for silver), how, and whether only its schema came late."""
     try:
         judged = judge.judge(seen.raw, seen.offset)
     except Rejected as why:
         if seen.trade is not None:
-            yield "", f"is in silver, and its bytes are to be rejected: {why}"
+            yield "", f"is in silver, and its bytes are to be rejected: {why}", False
         if seen.rejection is not None:
-            said = {"raw_record": seen.raw, "error_type": why.error_type, "error_reason": why.error_reason}
-            yield from _differing(DLQ, said | {"schema_id": why.schema_id}, dict(zip(REJECTION, seen.rejection, strict=True)))
+            said = {"raw_record": seen.raw, "error_type": why.error_type, "error_reason": why.error_reason, "schema_id": why.schema_id}
+            there = dict(zip(REJECTION, seen.rejection, strict=True))
+            late = _unknown(seen) and why.error_reason != UNKNOWN and there["raw_record"] == seen.raw
+            yield from ((DLQ, what, late) for what in _differing(said, there))
         return
     if seen.rejection is not None:
-        yield DLQ, f"is rejected as {seen.rejection[2]}, and its bytes are a good trade"
+        evidence = f"is rejected as {seen.rejection[2]}, and its bytes are a good trade"
+        yield DLQ, evidence, _unknown(seen) and seen.rejection[0] == seen.raw and seen.trade is None
     if seen.trade is not None:
         there = dict(zip(SILVER, (*seen.trade, *seen.silver), strict=True))
-        yield from _differing("", dict(zip(SILVER, (*judged.trade, judged.schema_id, *seen.times), strict=True)), there)
+        wanted = dict(zip(SILVER, (*judged.trade, judged.schema_id, *seen.times), strict=True))
+        yield from (("", what, False) for what in _differing(wanted, there))
 
 
 SILVER = (*Trade._fields, "schema_id", "kafka_timestamp", "bronze_ingestion_timestamp")
 REJECTION = ("raw_record", "error_type", "error_reason", "error_detail", "schema_id")
+UNKNOWN = "unknown_schema_id"
 
 
-def _differing(where: str, wanted: dict[str, Any], there: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    if wrong := [f"{name} is {as_text(there[name])}, not {as_text(value)}" for name, value in wanted.items() if there[name] != value]:
-        yield where, "; ".join(wrong)
+def _unknown(seen: Seen) -> bool:
+    """Whether it was rejected because nobody knew its schema."""
+    return seen.rejection is not None and seen.rejection[2] == UNKNOWN
+
+
+def _differing(wanted: dict[str, Any], there: dict[str, Any]) -> Iterator[str]:
+    """What differs, in one line; nothing where all is equal."""
+    if wrong := [f"{name} is {_short(there[name])}, not {_short(value)}" for name, value in wanted.items() if there[name] != value]:
+        yield "; ".join(wrong)
+
+
+def _short(value: Any) -> str:
+    text = as_text(value)
+    return text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}..."

@@ -1,5 +1,6 @@
 """Every fault that can be planted is found and named, and nothing else; what is only late is waited for."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from tests.unit.udfs.strategies import BINANCE, JUDGES, KRAKEN, message
 from tradelake.audit import checks
 from tradelake.audit.checks import Books
 from tradelake.audit.command import show
+from tradelake.audit.findings import Check, Finding
 from tradelake.audit.pins import DLQ, GOLD, REPLAYS, Pins
 from tradelake.audit.values import values
 from tradelake.cli import tradelake
@@ -374,6 +376,95 @@ def test_of_many_findings_a_hundred_are_named_and_all_counted() -> None:
     checks.coordinates(books, "binance")
     checks.ids(books)
     assert [(check.wrong, len(check.findings)) for check in books.checks] == [(499, 100), (500, 100), (0, 0)]
+
+
+def test_no_number_of_notices_hides_a_fault_nor_one_kind_another() -> None:
+    check = Check("values", SILVER_BINANCE)
+    for number in range(150):
+        check.add(Finding("altered", DLQ, str(number), 1, "late", "wait", notice=True))
+    assert check.clean
+    check.add(Finding("altered", SILVER_BINANCE, "the one", 1, "seen", "do"))
+    assert (check.clean, check.wrong, check.noticed, len(check.findings)) == (False, 1, 150, 101)
+    assert check.findings[-1].key == "the one"
+
+
+def test_of_two_kinds_with_many_runs_both_are_named_and_counted() -> None:
+    connection = empty_tables()
+    rows = "SELECT 'binance-trades', 0, i * 2 FROM range(500) t(i) UNION ALL SELECT 'binance-trades', 0, i * 4 FROM range(150) t(i)"
+    connection.execute(f'INSERT INTO {BRONZE_BINANCE} (topic, "partition", "offset") {rows}')
+    books = Books(connection, Present({}), {"binance": "binance-trades"}, patience_s=0)
+    checks.offsets(books, "binance", {("binance-trades", 0): (0, 999)})
+    assert Counter(finding.kind for finding in books.checks[0].findings) == {"absent": 100, "doubled": 100}
+    assert books.checks[0].wrong == 499 + 150
+
+
+@pytest.mark.parametrize(
+    ("kafka", "wanted"),
+    [
+        ((1000, 1000), [("binance-trades:0:6-999", 994, False)]),
+        ((500, 510), [("binance-trades:0:500-509", 10, False), ("binance-trades:0:6-499", 494, False)]),
+    ],
+)
+def test_what_kafka_removed_after_bronzes_last_offset_is_lost(
+    lake: duckdb.DuckDBPyConnection, kafka: tuple[int, int], wanted: list[tuple[str, int, bool]]
+) -> None:
+    books = audited(lake, ends={("binance-trades", 0): kafka})
+    assert sorted((f.key, f.rows, f.notice) for f in books.checks[0].findings) == wanted
+    assert not books.checks[0].clean
+
+
+def test_a_hole_that_kafka_has_removed_a_part_of_is_named_in_two(lake: duckdb.DuckDBPyConnection) -> None:
+    lake.execute(f'DELETE FROM {BRONZE_BINANCE} WHERE "partition" = 0 AND "offset" IN (2, 3)')
+    (check,) = [check for check in audited(lake, ends={("binance-trades", 0): (3, ROWS)}).checks if check.name == "offsets" and check.wrong]
+    assert [(f.key, f.repair.split(":")[0]) for f in check.findings] == [
+        ("binance-trades:0:2", "Kafka no longer has them, and none can be had again"),
+        ("binance-trades:0:3", "Kafka still has them"),
+    ]
+
+
+def test_the_record_of_a_replay_that_never_came_hides_nothing(lake: duckdb.DuckDBPyConnection) -> None:
+    lake.execute(f"CREATE TABLE {REPLAYS} (kafka_topic VARCHAR, kafka_partition INTEGER, kafka_offset BIGINT)")
+    lake.execute(f"INSERT INTO {REPLAYS} VALUES ('binance-trades', 1, {BAD})")
+    lake.execute(f"UPDATE {DLQ} SET error_reason = 'truncated' WHERE kafka_topic = 'binance-trades' AND kafka_partition = 1")
+    assert found(audited(lake, tables={REPLAYS: None})) == [("values", "altered", DLQ, f"binance-trades:1:{BAD}", 1)]
+
+
+@pytest.mark.parametrize("changed", ["raw_record = 'other'::BLOB", "error_type = 'decode'"])
+def test_a_dead_letter_of_an_unknown_schema_that_was_altered_is_no_notice(lake: duckdb.DuckDBPyConnection, changed: str) -> None:
+    raw = b"\x00\x00\x00\x00\x63rest"
+    put(lake, "binance", "binance-trades", 0, ROWS, raw)
+    lake.execute(f"UPDATE {DLQ} SET {changed} WHERE kafka_topic = 'binance-trades' AND kafka_offset = {ROWS}")
+    books = audited(lake, ends={("binance-trades", 0): (0, ROWS + 1)})
+    assert [(c.name, f.kind, f.key, f.notice) for c in books.checks for f in c.findings] == [
+        ("values", "altered", f"binance-trades:0:{ROWS}", False)
+    ]
+
+
+def test_numbers_at_the_edge_end_no_audit(lake: duckdb.DuckDBPyConnection) -> None:
+    lake.execute(f"UPDATE {GOLD} SET source_sequence = 9223372036854775807 WHERE source_sequence IN (1008, 1009)")
+    lake.execute(f'UPDATE {GOLD} SET "timestamp" = 9223372036854775807 WHERE source_sequence = 1002')
+    lake.execute(f'UPDATE {SILVER_BINANCE} SET "timestamp" = -9223372036854775808 WHERE {HERE}')
+    kinds = Counter((c.name, f.kind, f.table) for c in audited(lake).checks for f in c.findings)
+    assert kinds["partitions", "misplaced", GOLD] == kinds["partitions", "misplaced", SILVER_BINANCE] == 1
+
+
+def test_rows_without_a_time_of_sending_count_too(lake: duckdb.DuckDBPyConnection) -> None:
+    """Kafka says -1 ms where a message has no time."""
+    lake.execute(f"UPDATE {SILVER_BINANCE} SET kafka_timestamp = TIMESTAMP '1969-12-31 23:59:59.999' WHERE {HERE}")
+    lake.execute(f"DELETE FROM {GOLD} WHERE source_sequence = 1002")
+    assert ("ids", "absent", GOLD, id_at(lake, 3), 1) in found(audited(lake))
+
+
+def test_patience_is_for_all_checks_together(lake: duckdb.DuckDBPyConnection) -> None:
+    """Both partitions of bronze are behind, and silver and gold lack a row each: that is waited for once."""
+    lake.execute(f"DELETE FROM {SILVER_BINANCE} WHERE {HERE}")
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    audited(lake, patience_s=6, clock=lambda: now[0], sleep=sleep, ends={("binance-trades", p): (0, ROWS + 1) for p in (0, 1)})
+    assert now[0] == 6
 
 
 def test_findings_are_shown_whole(lake: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]) -> None:
