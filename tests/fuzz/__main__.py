@@ -1,7 +1,7 @@
 """`make fuzz`: broken messages through the pure code, as many as you like.
 
 Each must be a trade that every table can hold, or one reason of the contract; the batch path must say the same as the judge, or leave it
-to the judge; and no message may make either take more memory than a small multiple of its size.
+to the judge; and a thousand of them may not take more of Python's memory than a small multiple of their size.
 """
 
 import argparse
