@@ -85,7 +85,18 @@ def pack_python(archive: Path, uv: str) -> None:
         copy_interpreter(folder)
         install(folder, uv)
         # Python compiles for every unpacked folder anew what comes without byte code; a zip keeps no time of change to compare with.
-        compiling = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s", str(folder), str(folder / "lib")]
+        compiling = [
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "--invalidation-mode",
+            "unchecked-hash",
+            "-s",
+            str(folder),
+            str(folder),
+        ]  # Debian's packages are not below lib/
         subprocess.run([str(folder / "bin" / "python"), *compiling], check=True)
         pack(folder, _files(folder), archive)
 
