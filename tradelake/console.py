@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.table import Table
 
 screen = Console(stderr=True, highlight=False)
 output = Console(highlight=False)
+WIDEST = 500
 
 
 class Failure(Exception):
@@ -21,3 +23,9 @@ def step(what: str) -> Iterator[None]:
     with screen.status(what):
         yield
     screen.print(f"  [green]✓[/] {what} [dim]({time.monotonic() - started:.1f} s)[/]")
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as it needs, whatever the terminal's width: an address cut in two cannot be opened, nor copied."""
+    table.width = output.measure(table, options=output.options.update(max_width=WIDEST)).maximum
+    output.print(table, crop=False)

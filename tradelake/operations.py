@@ -13,12 +13,10 @@ import click
 from rich.table import Column, Table
 
 from tradelake import savepoints
-from tradelake.console import Failure, output, step
+from tradelake.console import Failure, output, print_whole, step
 from tradelake.home import Home
 from tradelake.jobs import Start, alive, changing, completed, known, rest_of, stop_jobs, submit_job
 from tradelake.rest import FlinkJob, FlinkRest
-
-WIDEST = 500
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,7 @@ def jobs(home: Home, as_json: bool) -> None:
     table = Table("job", "state", "running for", "last checkpoint", Column("page", no_wrap=True), box=None)
     for row in rows:
         table.add_row(row.job, row.state, _age(row.running_s), _age(row.checkpoint_age_s), row.page or "")
-    # As wide as it needs, whatever the terminal's width: an address cut in two cannot be opened, nor copied.
-    table.width = output.measure(table, options=output.options.update(max_width=WIDEST)).maximum
-    output.print(table, crop=False)
+    print_whole(table)
 
 
 @click.command()

@@ -20,7 +20,7 @@ from tradelake.audit.checks import Books
 from tradelake.audit.findings import Check, Finding
 from tradelake.audit.pins import DLQ, GOLD, Ends, bronze, kafka_ends, pin, silver
 from tradelake.audit.values import judge_of, values
-from tradelake.console import Failure, output, screen
+from tradelake.console import Failure, output, print_whole, screen
 from tradelake.home import Home
 from tradelake.lake import catalog, connect, lake_failures
 from tradelake.query import message, spill_folder
@@ -168,7 +168,7 @@ def show(done: list[Check], report: dict[str, Any], failed: bool) -> None:
         colour = "green" if not check.findings else "yellow" if check.clean else "red"
         wrong = f"[{colour}]{check.wrong:,}[/]"
         table.add_row(check.name, check.table, f"{check.rows:,}", f"{check.in_flight:,}", wrong, f"{check.noticed:,}")
-    output.print(table)
+    print_whole(table)
     for check in done:
         faults, notices = ([finding for finding in check.findings if finding.notice is notice] for notice in (False, True))
         for finding in [*faults, *notices[:NOTICES_SHOWN]]:
