@@ -5,8 +5,8 @@
 FROM python:3.11.14-slim-bookworm AS packages
 RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
 COPY docker/install.sh build-constraints.txt requirements-runtime.lock /source/
-RUN --mount=type=cache,target=/root/.cache/uv \
-    UV_PYTHON=/usr/local/bin/python3.11 /source/install.sh packages /source /opt/tradelake
+RUN --mount=type=cache,target=/var/cache/uv \
+    UV_CACHE_DIR=/var/cache/uv UV_PYTHON=/usr/local/bin/python3.11 /source/install.sh packages /source /opt/tradelake
 
 # No HEALTHCHECK here: what is well depends on the role, and the compose file says it (`python -m tradelake.container healthy ROLE`).
 FROM python:3.11.14-slim-bookworm
@@ -15,9 +15,9 @@ RUN groupadd --system --gid 9999 flink && useradd --system --uid 9999 --gid flin
 COPY --from=packages /opt/tradelake /opt/tradelake
 RUN --mount=type=bind,target=/source \
     --mount=type=bind,from=packages,source=/usr/local/bin/uv,target=/usr/local/bin/uv \
-    --mount=type=cache,target=/root/.cache/uv \
-    --mount=type=cache,target=/root/.cache/tradelake \
-    /source/docker/install.sh tradelake /source /opt/tradelake /opt/flink
+    --mount=type=cache,target=/var/cache/uv \
+    --mount=type=cache,target=/var/cache/tradelake \
+    UV_CACHE_DIR=/var/cache/uv TRADELAKE_CACHE=/var/cache/tradelake /source/docker/install.sh tradelake /source /opt/tradelake /opt/flink
 COPY docker/entrypoint.sh /docker-entrypoint.sh
 # What its programs write. A new volume takes over the owner of the folder that it is mounted on.
 RUN cd /var/lib && mkdir --parents tradelake/zookeeper tradelake/logs tradelake/flink/tmp && \
