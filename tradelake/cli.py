@@ -1,6 +1,7 @@
 """`tradelake`: the command line. Each command lives beside what it does; this module only finds it."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -83,6 +84,8 @@ def tradelake(ctx: click.Context, home: Path, conf: Path) -> None:
 
 
 def main() -> None:
+    # Asked to end by `kill`, `timeout` or systemd, a command cleans up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tradelake()
     except (Failure, SettingsError) as failure:

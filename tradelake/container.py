@@ -16,8 +16,9 @@ import yaml
 
 from conf.settings import Environment, SettingsError, default_environment, load_environment
 from tradelake.home import default_home
+from tradelake.jar_placement import agent
 from tradelake.stack.flink_cluster import has_slots
-from tradelake.stack.flink_configuration import CONF_DIR, LOG_FILES, SCRATCH, copy_files, fill_in, object_store
+from tradelake.stack.flink_configuration import CONF_DIR, LOG_FILES, MAINTENANCE_RULES, SCRATCH, copy_files, fill_in, object_store
 from tradelake.stack.part import answers
 from tradelake.stack.zookeeper import serves, zoo_cfg
 
@@ -61,7 +62,11 @@ def flink_configuration(environment: Environment, home: Path, hostname: str) -> 
             "logs": str(home / "logs"),
         }
     )
-    more = {"metrics.reporter.prom.port": PROMETHEUS, **object_store(environment.s3)}
+    more = {
+        "env.java.opts.taskmanager": f"-javaagent:{agent()}=script:{home / CONF_DIR / MAINTENANCE_RULES}",
+        "metrics.reporter.prom.port": PROMETHEUS,
+        **object_store(environment.s3),
+    }
     return text + yaml.safe_dump(more, sort_keys=False)
 
 
@@ -72,7 +77,7 @@ def configure(environment: Environment, home: Path, hostname: str) -> None:
     target = home / CONF_DIR
     (target / "config.yaml").write_text(flink_configuration(environment, home, hostname), encoding="utf-8")
     (target / "zoo.cfg").write_text(zoo_cfg(str(home / "zookeeper"), ANY, ZOOKEEPER, PEERS), encoding="utf-8")
-    copy_files(target, LOG_FILES)
+    copy_files(target, (*LOG_FILES, MAINTENANCE_RULES))
 
 
 def healthy(role: str, environment: Environment) -> bool:

@@ -10,12 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tradelake.console import Failure
-from tradelake.jars import PLUGIN_SET, Jars
+from tradelake.jars import PLUGIN_SET, Jars, load_lock
 
 PLUGINS_OF_THE_WHEEL = ("metrics-prometheus",)
 MANIFEST = "manifest.json"
 CLUSTER_PLACES = {"flink-lib": "lib", "flink-s3-plugin": "plugins/s3-fs-hadoop"}
 """Set of jars that any Flink cluster needs -> where they go in its folder."""
+FLINK_PLACES = {"flink-lib": "lib", "flink-opt": "opt", "flink-agent": "agent"}
+"""The same for our own Flink, the wheel's. Agents do not stand in `lib/`, which is on the class path of everything."""
 
 
 def flink_home() -> Path:
@@ -26,9 +28,15 @@ def flink_home() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+def agent() -> Path:
+    """Byteman, the agent of Flink's JVMs: what it changes in them stands in `conf/flink/*.btm`."""
+    (jar,) = load_lock().sets["flink-agent"]
+    return flink_home() / FLINK_PLACES["flink-agent"] / jar.filename
+
+
 def place_all(jars: Jars) -> None:
     unpack_registry(jars)
-    link_flink_lib(jars, flink_home())
+    link_into_flink(jars, flink_home())
     place_plugins(jars, flink_home(), plugins_folder(jars))
 
 
@@ -79,18 +87,18 @@ def complete(folder: Path) -> bool:
 
 def place_into_flink(jars: Jars, home: Path) -> None:
     """Copies of all that Flink needs, in its own folders: an image keeps no cache that links could point to."""
-    link_flink_lib(jars, home, shutil.copy2)
+    link_into_flink(jars, home, shutil.copy2)
     place_plugins(jars, home, home / "plugins")
 
 
-def link_flink_lib(jars: Jars, home: Path, how: Callable[[Path, Path], object] | None = None) -> None:
-    """PyFlink's `lib/` gets the connectors, and the wheel's own Python jar, which it keeps in `opt/`; `opt/` what the wheel left out."""
-    for jar in jars.files("flink-lib"):
-        place(jar, home / "lib" / jar.name, how or link_or_copy)
+def link_into_flink(jars: Jars, home: Path, how: Callable[[Path, Path], object] | None = None) -> None:
+    """PyFlink gets what the wheel left out, and in `lib/` the wheel's own Python jar, which it keeps in `opt/`."""
+    for name, there in FLINK_PLACES.items():
+        (home / there).mkdir(exist_ok=True)
+        for jar in jars.files(name):
+            place(jar, home / there / jar.name, how or link_or_copy)
     for jar in (home / "opt").glob("flink-python-*.jar"):
         place(jar, home / "lib" / jar.name, link_or_copy)
-    for jar in jars.files("flink-opt"):
-        place(jar, home / "opt" / jar.name, how or link_or_copy)
 
 
 def place(source: Path, target: Path, how: Callable[[Path, Path], object]) -> None:
@@ -143,11 +151,10 @@ def misplaced(jars: Jars) -> list[str]:
     """What `place_all` has yet to do, in words; empty when all stands in its place."""
     home = flink_home()
     wrong = [] if complete(registry_folder(jars)) else ["the schema registry is not unpacked, or damaged"]
-    places = {"lib": jars.files("flink-lib"), "opt": jars.files("flink-opt")}
     wrong += [
-        f"{jar.name} is not in PyFlink's {place}/"
-        for place, found in places.items()
-        for jar in found
-        if not (home / place / jar.name).exists()
+        f"{jar.name} is not in PyFlink's {there}/"
+        for name, there in FLINK_PLACES.items()
+        for jar in jars.files(name)
+        if not (home / there / jar.name).exists()
     ]
     return wrong

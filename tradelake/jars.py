@@ -26,7 +26,7 @@ from tradelake.console import Failure, screen, step
 LOCK = Path(str(FOLDER)) / "jars.yaml"
 DOWNLOADS = 4
 ATTEMPTS = 4
-FLINK_SETS = ("flink-lib", "flink-opt")
+FLINK_SETS = ("flink-lib", "flink-opt", "flink-agent")
 PLUGIN_SET = "-plugin"
 """How the name of a set ends that Flink loads as a plugin."""
 
@@ -76,7 +76,7 @@ class Lock:
         return list(dict.fromkeys(a for artifacts in self.sets.values() for a in artifacts))
 
     def of_flink(self) -> "Lock":
-        """What a Flink cluster needs: neither the other servers of the local stack, nor its agents."""
+        """What a Flink cluster of our own needs: not the other servers of the local stack."""
         return Lock({name: artifacts for name, artifacts in self.sets.items() if name in FLINK_SETS or name.endswith(PLUGIN_SET)})
 
 

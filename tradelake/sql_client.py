@@ -21,10 +21,11 @@ from conf.settings import Settings, duration
 from tradelake.console import Failure, screen
 from tradelake.flink import become, client_variables
 from tradelake.home import Home
-from tradelake.jar_placement import flink_home
+from tradelake.jar_placement import agent, flink_home
 from tradelake.jobs import rest_of
 from tradelake.lake import catalog
 from tradelake.stack.credentials import write_private
+from tradelake.stack.flink_configuration import CLIENT_RULES, copy_files
 
 VIEWS_NEED = ("gold_crypto_trades", "silver_dlq_trades")
 PARAMETER = re.compile(r"\$\{(\w+)\}")
@@ -121,24 +122,28 @@ def interactive(home: Home, init: str) -> None:
 def run_script(home: Home, init: str, script: str, stop_after: timedelta | None = None) -> int:
     """Run statements, passing on what the SQL client prints; 1 when one failed, which the client itself does not tell.
 
-    A client that is ended leaves its query running on the cluster: here its jobs carry a name of their own, and are cancelled.
+    A client that is ended leaves its query running on the cluster: here its jobs carry a name of their own, and are cancelled. It runs with
+    the rules of `conf/flink/sql-client.btm`, in a folder of its own: what stands in JVM_ARGS is split at spaces, which paths may have.
     """
     session = f"tradelake sql {uuid.uuid4().hex[:8]}"
     variables = client_variables(home)
-    variables["JVM_ARGS"] = f"{variables.get('JVM_ARGS', '')} -Dorg.jline.terminal.dumb=true"  # it is no terminal, and need not be told
+    options = ("-Dorg.jline.terminal.dumb=true", f"-javaagent:agent.jar=script:{CLIENT_RULES}")  # it is no terminal, and need not be told
+    variables["JVM_ARGS"] = " ".join([variables.get("JVM_ARGS", ""), *options])
     with tempfile.TemporaryDirectory(prefix="sql-script-", dir=home.path / "flink" / "tmp") as folder:
         write_private(Path(folder, "init.sql"), f"{init}\nSET 'pipeline.name' = '{session}';\n")
         write_private(Path(folder, "script.sql"), script)
+        Path(folder, "agent.jar").symlink_to(agent())
+        copy_files(Path(folder), [CLIENT_RULES])
         command = [str(flink_home() / "bin" / "sql-client.sh"), "-i", f"{folder}/init.sql", "-f", f"{folder}/script.sql"]
         try:
-            return _run(command, variables, stop_after)
+            return _run(command, variables, folder, stop_after)
         finally:
             cancel(home, session)
 
 
-def _run(command: list[str], variables: Mapping[str, str], stop_after: timedelta | None) -> int:
+def _run(command: list[str], variables: Mapping[str, str], folder: str, stop_after: timedelta | None) -> int:
     failed = False
-    with client_process(command, variables) as client:
+    with client_process(command, variables, folder) as client:
         stop = Timer(stop_after.total_seconds(), lambda: end(client)) if stop_after else None
         assert client.stdout
         for line in client.stdout:
@@ -153,11 +158,12 @@ def _run(command: list[str], variables: Mapping[str, str], stop_after: timedelta
 
 
 @contextmanager
-def client_process(command: list[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+def client_process(command: list[str], variables: Mapping[str, str], folder: str) -> Iterator[subprocess.Popen[str]]:
     """The client, in a process group of its own, which is gone afterwards."""
     client = subprocess.Popen(
         command,
         env=variables,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e import raw
@@ -38,6 +39,20 @@ warn_of_a_twin(run)
 for source in ("bronze_kraken_trades", "bronze_nobody"):
     print(source, _has_rows(run, "silver_dlq_trades", {"bronze_source": source}))
 """
+
+
+def test_a_job_that_starts_anew_leaves_no_connection_to_zookeeper_behind(pipeline: Stack) -> None:
+    """Iceberg's sinks keep the locks of their tables' maintenance there."""
+    before = connections_to_zookeeper(pipeline)
+    assert before > len(pipeline.job_names)
+    pipeline.tradelake("upgrade", "bronze-kraken")
+    pipeline.wait("the connections of before", lambda: connections_to_zookeeper(pipeline) == before)
+
+
+def connections_to_zookeeper(stack: Stack) -> int:
+    port = int(stack.environment["flink"]["zookeeper"].rpartition(":")[2])
+    connections = [one for process in stack.processes() for one in process.net_connections("tcp")]
+    return sum(one.status == psutil.CONN_ESTABLISHED and one.raddr.port == port for one in connections if one.raddr)
 
 
 @pytest.mark.parametrize("job", VERTICES)

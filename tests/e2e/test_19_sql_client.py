@@ -1,10 +1,14 @@
 """The example files of Flink's SQL client, run by the client itself, and what they answer."""
 
+import re
+import signal
+import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e import raw
@@ -146,6 +150,44 @@ def test_metadata_tables(still: Stack) -> None:
 
 def sessions(stack: Stack) -> list[dict[str, Any]]:
     return [job for name, job in stack.jobs().items() if name.startswith("tradelake sql ")]
+
+
+def test_streaming_shows_each_new_trade_until_it_is_interrupted(still: Stack) -> None:
+    """And waits for them quietly. The client alone would end, and leave its query running on the cluster."""
+    client = still.start("sql", "--file", EXAMPLES / "streaming.sql")
+    try:
+        still.wait("the query runs", lambda: [job["state"] for job in sessions(still)] == ["RUNNING"])
+        still.settle()
+        assert cores(client.pid) < 0.5
+        trades = [raw.kraken("STREAMED/USD", price=f"{number}.50000") for number in range(1, 4)]
+        still.send_trades("kraken", trades)
+        seen: list[str] = []
+        assert client.stdout
+        for line in client.stdout:
+            if "STREAMEDUSD" in line:
+                seen.append(re.sub(" +", " ", line))
+            if len(seen) == len(trades):
+                break
+        assert sorted(row.split("|")[1:6:1][0].strip() for row in seen) == ["+I"] * 3
+        assert sorted(row.split("|")[5].strip() for row in seen) == ["1.50000000", "2.50000000", "3.50000000"]
+    finally:
+        client.send_signal(signal.SIGTERM)  # as `timeout` does; Ctrl-C is ignored by what was started in the background
+        client.communicate()
+    assert client.returncode == 1
+    still.wait("the query is gone", lambda: sessions(still) == [])
+
+
+def cores(pid: int, seconds: float = 5) -> float:
+    """How many cores this process and its children keep busy."""
+
+    def used() -> float:
+        times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
+
+    process = psutil.Process(pid)
+    before = used()
+    time.sleep(seconds)
+    return (used() - before) / seconds
 
 
 def test_a_query_without_an_end_is_ended_after_the_time_given(still: Stack, tmp_path: Path) -> None:

@@ -99,7 +99,12 @@ def test_the_packages_are_those_of_the_lock_and_ours(installed: Installed) -> No
 def test_flink_has_its_jars_and_plugins_and_none_of_the_other_servers(installed: Installed) -> None:
     lock = load_lock()
     (plugin,) = lock.sets["flink-s3-plugin"]
-    places = {"lib": lock.sets["flink-lib"], "opt": lock.sets["flink-opt"], "plugins/s3-fs-hadoop": [plugin]}
+    places = {
+        "lib": lock.sets["flink-lib"],
+        "opt": lock.sets["flink-opt"],
+        "agent": lock.sets["flink-agent"],
+        "plugins/s3-fs-hadoop": [plugin],
+    }
     for place, artifacts in places.items():
         for artifact in artifacts:
             assert artifact.fits(installed.flink / place / artifact.filename), artifact
@@ -146,6 +151,17 @@ def test_flink_accepts_the_configuration_that_the_entry_point_writes(installed: 
     config = yaml.safe_load((conf / "config.yaml").read_text())
     assert config["python.executable"] == f"{installed.prefix}/bin/python"
     assert config["taskmanager.host"] == "c0ffee"
+
+
+def test_the_rules_of_the_taskmanagers_agent_fit_its_classes(installed: Installed) -> None:
+    installed.run("flink", "--version")
+    conf = installed.folder / "home" / "flink" / "conf"
+    option = yaml.safe_load((conf / "config.yaml").read_text())["env.java.opts.taskmanager"]
+    named = re.fullmatch(r"-javaagent:(\S+)=script:(\S+)", option)
+    assert named
+    agent, rules = named.groups()
+    ran = installed.run("java", "-cp", f"{agent}:{installed.flink}/lib/*", "org.jboss.byteman.check.TestScript", rules)
+    assert (ran.returncode, "TestScript: no errors" in ran.stdout, ran.stdout.count("Type checked rule")) == (0, True, 2), ran.stdout
 
 
 def test_the_entry_point_says_what_is_missing(installed: Installed) -> None:

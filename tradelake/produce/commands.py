@@ -140,20 +140,24 @@ def _complain(line: Unreadable) -> None:
 
 @contextmanager
 def _running(as_json: bool) -> Iterator[Report]:
-    """A report that is shown while it fills and printed in the end; Ctrl-C ends the sending, a second one everything."""
+    """A report that is shown while it fills and printed in the end; Ctrl-C or SIGTERM ends the sending, a second one everything."""
     report = Report()
 
     def interrupt(number: int, frame: Any) -> None:
         report.interrupted = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    def restore() -> None:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+    before = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         with Progress(SpinnerColumn(), Sent(report), console=screen, transient=True, disable=not screen.is_terminal) as progress:
             progress.add_task("")
             yield report
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
     click.echo(_json(report) if as_json else _line(report))
     _check(report)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from tradelake.jar_placement import flink_home, plugins_folder
+from tradelake.jar_placement import agent, flink_home, plugins_folder
 from tradelake.stack.credentials import AWS_ENVIRONMENT
-from tradelake.stack.flink_configuration import CONF_DIR, SCRATCH, java_options, memory_options
+from tradelake.stack.flink_configuration import CONF_DIR, RULES, SCRATCH, java_options, memory_options
 from tradelake.stack.part import JAVA, Part, Site, answers, client
 
 
@@ -48,7 +48,7 @@ def command(site: Site, role: Role) -> list[str]:
     if role is JOBMANAGER:
         log.append(f"-Dlog.file={log_file(role)}")
     options = (
-        loopback_agent(site),
+        agent_option(),
         *jvm,
         *java_options().split(),
         "-Djava.security.manager=allow",
@@ -72,10 +72,9 @@ def log_file(role: Role) -> str:
     return f"logs/{role.name}.log"
 
 
-def loopback_agent(site: Site) -> str:
-    """Byteman with the rules that bind to the loopback address what Flink and Beam let listen on every address."""
-    (agent,) = site.jars.files("flink-agent")
-    return f"-javaagent:{agent}=boot:{agent},script:{CONF_DIR}/loopback.btm"
+def agent_option() -> str:
+    """In the boot class path too: one of the rules is about a class of the JDK."""
+    return f"-javaagent:{agent()}=boot:{agent()}," + ",".join(f"script:{CONF_DIR}/{rules}" for rules in RULES)
 
 
 def jobmanager(site: Site) -> Part:

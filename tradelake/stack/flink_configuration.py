@@ -24,7 +24,9 @@ SCRATCH = "flink/tmp"
 KEYS_OF_A_FILE = "com.amazonaws.auth.profile.ProfileCredentialsProvider"
 """The local stack's keys stand in a file that the environment names; keys of another store, in variables, must not go before."""
 LOG_FILES = ("log4j-console.properties", "log4j-cli.properties")
-CONFIGURATION_FILES = (*LOG_FILES, "loopback.btm")
+MAINTENANCE_RULES, CLIENT_RULES = "maintenance.btm", "sql-client.btm"
+RULES = ("loopback.btm", MAINTENANCE_RULES)
+CONFIGURATION_FILES = (*LOG_FILES, *RULES)
 
 
 def state(site: Site) -> str:

@@ -46,6 +46,7 @@ def zoo_cfg(data: str, host: str, port: int, peers: tuple[int, int]) -> str:
         "4lw.commands.whitelist=srvr",
         "autopurge.snapRetainCount=3",
         "autopurge.purgeInterval=1",
+        "maxClientCnxns=0",  # of one address, without a limit: two for each table whose snapshots expire are one TaskManager's
         f"server.1={HOST}:{peers[0]}:{peers[1]}",
     )
     return "\n".join(lines) + "\n"

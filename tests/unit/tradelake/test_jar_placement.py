@@ -13,7 +13,7 @@ from tradelake.jars import Artifact, Jars, Lock
 
 @pytest.fixture
 def cached(tmp_path: Path) -> Jars:
-    """A cache that holds a registry of two files, and a connector."""
+    """A cache that holds a registry of two files, a connector, and an agent."""
     source = tmp_path / "source"
     (source / "lib").mkdir(parents=True)
     (source / "quarkus-run.jar").write_bytes(b"runner")
@@ -22,10 +22,12 @@ def cached(tmp_path: Path) -> Jars:
     archive.parent.mkdir(parents=True)
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(source, arcname=".")
-    connector = archive.with_name("connector-1.jar")
-    connector.write_bytes(b"connector")
-    sets = {"registry": [pin("io.example:registry:1:all:tar.gz", archive)], "flink-lib": [pin("io.example:connector:1", connector)]}
-    return Jars(Lock(sets | {"flink-opt": []}), tmp_path / "cache")
+    sets = {"registry": [pin("io.example:registry:1:all:tar.gz", archive)], "flink-opt": []}
+    for name, artifact in {"flink-lib": "connector", "flink-agent": "agent"}.items():
+        file = archive.with_name(f"{artifact}-1.jar")
+        file.write_bytes(artifact.encode())
+        sets[name] = [pin(f"io.example:{artifact}:1", file)]
+    return Jars(Lock(sets), tmp_path / "cache")
 
 
 def pin(coordinate: str, file: Path) -> Artifact:
@@ -62,7 +64,7 @@ def test_flinks_lib_gets_the_connectors_and_the_wheels_python_jar(cached: Jars, 
     (home / "lib").mkdir(parents=True)
     (home / "opt").mkdir()
     (home / "opt" / "flink-python-2.1.3.jar").write_bytes(b"python")
-    jar_placement.link_flink_lib(cached, home)
+    jar_placement.link_into_flink(cached, home)
     assert {jar.name: jar.read_bytes() for jar in (home / "lib").iterdir()} == {
         "connector-1.jar": b"connector",
         "flink-python-2.1.3.jar": b"python",
@@ -77,9 +79,10 @@ def test_what_is_not_placed_is_named(cached: Jars, tmp_path: Path, monkeypatch: 
     assert jar_placement.misplaced(cached) == [
         "the schema registry is not unpacked, or damaged",
         "connector-1.jar is not in PyFlink's lib/",
+        "agent-1.jar is not in PyFlink's agent/",
     ]
     unpack_registry(cached)
-    jar_placement.link_flink_lib(cached, home)
+    jar_placement.link_into_flink(cached, home)
     assert jar_placement.misplaced(cached) == []
 
 
@@ -106,18 +109,18 @@ def test_a_dangling_link_is_replaced(tmp_path: Path) -> None:
 
 def test_an_images_flink_holds_copies_of_what_it_needs_and_nothing_else(cached: Jars, tmp_path: Path) -> None:
     archive = next((cached.cache / "jars").rglob("registry-*"))
-    plugin, agent = archive.with_name("flink-s3-fs-some-2.jar"), archive.with_name("agent-1.jar")
+    plugin = archive.with_name("flink-s3-fs-some-2.jar")
     plugin.write_bytes(b"plugin")
-    agent.write_bytes(b"agent")
-    more = {"flink-s3-plugin": [pin("io.example:flink-s3-fs-some:2", plugin)], "flink-agent": [pin("io.example:agent:1", agent)]}
+    more = {"flink-s3-plugin": [pin("io.example:flink-s3-fs-some:2", plugin)]}
     jars = Jars(Lock(cached.lock.sets | more).of_flink(), cached.cache)
-    assert [artifact.coordinate for artifact in jars.lock.artifacts] == ["io.example:connector:1", "io.example:flink-s3-fs-some:2"]
+    wanted = ["io.example:connector:1", "io.example:agent:1", "io.example:flink-s3-fs-some:2"]
+    assert [artifact.coordinate for artifact in jars.lock.artifacts] == wanted
     home = tmp_path / "pyflink"
     for folder in ("lib", "opt", "plugins/metrics-prometheus"):
         (home / folder).mkdir(parents=True)
     jar_placement.place_into_flink(jars, home)
     placed = {file.relative_to(home).as_posix(): file.is_symlink() for file in home.rglob("*.jar")}
-    assert placed == {"lib/connector-1.jar": False, "plugins/s3-fs-some/flink-s3-fs-some-2.jar": False}
+    assert placed == dict.fromkeys(("lib/connector-1.jar", "plugins/s3-fs-some/flink-s3-fs-some-2.jar", "agent/agent-1.jar"), False)
 
 
 def test_a_foreign_flink_gets_copies_of_its_own(cached: Jars, tmp_path: Path) -> None:

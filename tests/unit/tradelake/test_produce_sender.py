@@ -242,8 +242,9 @@ def test_an_unreadable_line_fails_the_command_after_the_rest_was_sent(home, tmp_
     assert result.stdout.startswith("sent 1 messages")
 
 
-def test_an_interrupt_delivers_and_reports_what_was_sent(home, arrived):
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_delivers_and_reports_what_was_sent(home, arrived, asked):
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), asked))
     timer.start()
     result = run(home, "--generate", "100000", "--rate", "100", "--json")
     sent = json.loads(result.stdout)["sent"]

@@ -219,7 +219,15 @@ def test_flinks_configuration_is_filled_in(site: Site) -> None:
     assert "jdk.compiler" not in config["env.java.opts.all"]
     assert [key for key, value in config.items() if "$" in str(value)] == []
     names = {file.name for file in conf.iterdir()}
-    assert names == {"config.yaml", "masters", "workers", "log4j-console.properties", "log4j-cli.properties", "loopback.btm"}
+    assert names == {
+        "config.yaml",
+        "masters",
+        "workers",
+        "log4j-console.properties",
+        "log4j-cli.properties",
+        "loopback.btm",
+        "maintenance.btm",
+    }
 
 
 def test_what_flink_only_needs_while_it_runs_is_emptied_and_its_state_kept(site: Site) -> None:
@@ -233,7 +241,6 @@ def test_what_flink_only_needs_while_it_runs_is_emptied_and_its_state_kept(site:
 
 def test_rocksdb_is_not_told_to_log_beside_the_parts_logs(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flink_cluster, "memory_options", lambda site, command: ([], []))
-    monkeypatch.setattr(flink_cluster, "loopback_agent", lambda site: "")
     jobmanager, taskmanager = (flink_cluster.command(site, role) for role in (flink_cluster.JOBMANAGER, flink_cluster.TASKMANAGER))
     assert "-Dlog.file=logs/jobmanager.log" in jobmanager
     assert [argument for argument in taskmanager if argument.startswith("-Dlog.file")] == []
