@@ -30,7 +30,7 @@ test: setup lint ## All tests, on a real stack of their own (about 40 minutes on
 	@$(BIN)/pytest
 
 unit: $(STAMP) ## The fast tests: no server, half a minute at most
-	@$(BIN)/pytest tests/unit --numprocesses 2 --dist worksteal
+	@$(BIN)/pytest tests/unit --numprocesses 3 --dist worksteal -p no:anyio
 
 fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time (COUNT=100000 of each exchange, SEED=...)
 	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) $(if $(SEED),--seed $(SEED))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -80,8 +81,10 @@ class Lock:
         return Lock({name: artifacts for name, artifacts in self.sets.items() if name in FLINK_SETS or name.endswith(PLUGIN_SET)})
 
 
+@cache
 def load_lock(path: Path = LOCK) -> Lock:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # The parser in C, where PyYAML has it: the one in Python takes longer than most commands.
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     artifacts = {c: Artifact(c, pin["sha256"], pin["size"]) for c, pin in content["artifacts"].items()}
     return Lock({name: [artifacts[c] for c in coordinates] for name, coordinates in content["sets"].items()})
 

@@ -115,7 +115,7 @@ def test_what_stands_below_options_is_never_shown(tmp_path: Path, key: str, valu
 ALIAS_BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(f"{n}: &{n} [{', '.join([f'*{m}'] * 8)}]\n" for m, n in pairwise("abcdefghij"))
 
 
-@pytest.mark.parametrize("value", ["*j", "'" + "x " * 100_000 + "'", "{a: *j, b: *j}"])
+@pytest.mark.parametrize("value", ["*j", "'" + "x " * 20_000 + "'", "{a: *j, b: *j}"])
 @pytest.mark.parametrize("key", ["database", "expiry", "exchanges"])
 def test_a_huge_value_makes_no_huge_message(tmp_path: Path, key: str, value: str) -> None:
     file = tmp_path / "pipeline.yaml"
@@ -141,7 +141,7 @@ def test_many_mistakes_are_counted(tmp_path: Path) -> None:
         ('!!int ""', "line 2, column 4: a value that is no int"),
         ("!!bool x", "line 2, column 4: a value that is no bool"),
         ("[1, {b: !!bool x}]", "line 2, column 12: a value that is no bool"),
-        ("[" * 3_000, "line 2, column "),
+        ("[" * 1_000, "line 3, column 1: nested too deeply"),
         ("\x07", "position "),
         ("{b: 1, b: 2}", "line 2, column 11: the key b stands here a second time"),
         ("1\na: 2", "line 3, column 1: the key a stands here a second time"),

@@ -510,9 +510,9 @@ def test_every_shipped_query_has_a_test() -> None:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C in half a second, heard also where the tests were started in the background, with the signal ignored."""
+    """Ctrl-C in a fifth of a second, heard also where the tests were started in the background, with the signal ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
     yield
     signal.signal(signal.SIGINT, before)
 
