@@ -25,6 +25,7 @@ LONGEST = timedelta(days=1_000_000)
 LONGEST_WATERMARK = timedelta(days=99)
 """An SQL interval has two digits of days."""
 MISTAKES_SHOWN = 10
+SECRET = re.compile(r"\$\{(?P<kind>env|file):(?P<name>[^{}]+)\}")
 M = TypeVar("M", bound=BaseModel)
 PIPELINE = Path(str(FOLDER)) / "pipeline.yaml"
 
@@ -180,21 +181,42 @@ class Pipeline(Strict):
             raise SettingsError(f"exchanges.{name}: no such exchange; there are {', '.join(self.exchanges)}") from None
 
 
+def with_secrets(text: str) -> str:
+    """The text, each `${env:NAME}` in it replaced by that variable, each `${file:PATH}` by that file's text without its last newline."""
+    return SECRET.sub(lambda match: _secret(match["kind"], match["name"]), text)
+
+
+def _secret(kind: str, name: str) -> str:
+    if kind == "env":
+        if name not in os.environ:
+            raise ValueError(f"the variable {name} is not set")
+        return os.environ[name]
+    try:
+        return Path(name).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"the file {name} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from None
+
+
+Options = dict[str, Annotated[str, AfterValidator(with_secrets)]]
+"""Further properties of a client: where passwords go. They need not stand in the file: see `with_secrets`."""
+
+
 class Kafka(Strict):
     bootstrap_servers: str
-    options: dict[str, str] = {}
+    options: Options = {}
+    """In the words of Kafka's Java client, which Flink has; `tradelake.kafka_client` translates them for ours."""
 
 
 class Registry(Strict):
     url: str
-    options: dict[str, str] = {}
+    options: Options = {}
 
 
 class Catalog(Strict):
     name: Identifier = "iceberg"
     uri: str
     warehouse: str
-    options: dict[str, str] = {}
+    options: Options = {}
 
 
 class S3(Strict):

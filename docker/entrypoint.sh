@@ -7,9 +7,17 @@
 set -euo pipefail
 
 case "${1:-}" in
-jobmanager | taskmanager | zookeeper | tradelake | flink | sql-client.sh)
+jobmanager | taskmanager | zookeeper)
     python -m tradelake.container configure
     export FLINK_CONF_DIR="$TRADELAKE_HOME/flink/conf"
+    ;;
+tradelake | flink | sql-client.sh)
+    # Where no session cluster is, as on Kubernetes, `tradelake topics create` and its like need no configuration of Flink.
+    if python -m tradelake.container configure --for-a-client; then
+        export FLINK_CONF_DIR="$TRADELAKE_HOME/flink/conf"
+    elif [[ $? -ne 3 ]]; then
+        exit 1
+    fi
     ;;
 esac
 

@@ -25,6 +25,7 @@ from tradelake.stack.zookeeper import serves, zoo_cfg
 ANY = "0.0.0.0"  # inside a container: who may reach it is said by the network that it is in
 RPC, BLOB, TASKMANAGER_RPC, TASKMANAGER_DATA, PROMETHEUS = 6123, 6124, 6122, 6121, 9249
 ZOOKEEPER, PEERS = 2181, (2888, 3888)
+NO_CLUSTER = 3
 ROLES = ("jobmanager", "taskmanager", "zookeeper")
 
 
@@ -72,10 +73,11 @@ def flink_configuration(environment: Environment, home: Path, hostname: str) -> 
 
 def configure(environment: Environment, home: Path, hostname: str) -> None:
     """Write what Flink and ZooKeeper read below `home`."""
+    flink = flink_configuration(environment, home, hostname)
     for folder in (CONF_DIR, SCRATCH, "logs"):
         (home / folder).mkdir(parents=True, exist_ok=True)
     target = home / CONF_DIR
-    (target / "config.yaml").write_text(flink_configuration(environment, home, hostname), encoding="utf-8")
+    (target / "config.yaml").write_text(flink, encoding="utf-8")
     (target / "zoo.cfg").write_text(zoo_cfg(str(home / "zookeeper"), ANY, ZOOKEEPER, PEERS), encoding="utf-8")
     copy_files(target, (*LOG_FILES, MAINTENANCE_RULES))
 
@@ -92,7 +94,10 @@ def healthy(role: str, environment: Environment) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tradelake.container", description="What the image's entry point asks of Python.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("configure", help="write the configuration of Flink and ZooKeeper below $TRADELAKE_HOME")
+    configuring = commands.add_parser("configure", help="write the configuration of Flink and ZooKeeper below $TRADELAKE_HOME")
+    configuring.add_argument(
+        "--for-a-client", action="store_true", help="exit with 3 when the environment names no session cluster's ZooKeeper"
+    )
     commands.add_parser("healthy", help="exit with 0 when the server of this container does its work, else 1").add_argument(
         "role", choices=ROLES
     )
@@ -101,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment = load_environment(default_environment())
         if given.command == "healthy":
             return 0 if healthy(given.role, environment) else 1
+        if given.for_a_client and environment.flink.zookeeper is None:
+            return NO_CLUSTER
         configure(environment, default_home().absolute(), os.environ.get("HOSTNAME") or socket.gethostname())
     except SettingsError as error:
         print(f"tradelake: {error}", file=sys.stderr)

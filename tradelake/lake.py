@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import duckdb
 import httpx
 
-from conf.settings import S3, Environment, Settings, is_loopback
+from conf.settings import S3, Catalog, Environment, Settings, is_loopback
 from tradelake.as_of import NEWEST, pin
 from tradelake.console import Failure
 
@@ -120,9 +120,13 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: da
         if _of_extension(key):
             connection.execute(f"SET {key} = {_literal(value)}")
     connection.execute(f"CREATE SECRET (TYPE s3, {_s3_options(environment.s3)})")
+    authorization = "AUTHORIZATION_TYPE 'none'"
+    if login := _login(environment.catalog):
+        connection.execute(f"CREATE SECRET catalog_login (TYPE iceberg, {login})")
+        authorization = "SECRET catalog_login"
     connection.execute(
         f"ATTACH {_literal(environment.catalog.warehouse)} AS {name} (TYPE iceberg, ENDPOINT {_literal(environment.catalog.uri)}, "
-        "AUTHORIZATION_TYPE 'none', ACCESS_DELEGATION_MODE 'none', READ_ONLY)"
+        f"{authorization}, ACCESS_DELEGATION_MODE 'none', READ_ONLY)"
     )
     try:
         connection.execute(f"USE {name}.{database}")
@@ -130,6 +134,23 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: da
         raise Failure(f"the catalog has no database {database}; `tradelake tables create` makes it") from error
     if as_of is not None:
         pin(connection, database, as_of)
+
+
+def _login(catalog: Catalog) -> str:
+    """The OAuth2 options of Iceberg's REST clients in DuckDB's words; nothing for a catalog that asks nobody who they are."""
+    given = catalog.options
+    if token := given.get("token"):
+        return f"TOKEN {_literal(token)}"
+    if not (credential := given.get("credential")):
+        return ""
+    client_id, _, secret = credential.rpartition(":")
+    options = {
+        "CLIENT_ID": client_id,
+        "CLIENT_SECRET": secret,
+        "OAUTH2_SERVER_URI": given.get("oauth2-server-uri", f"{catalog.uri.rstrip('/')}/v1/oauth/tokens"),
+        "OAUTH2_SCOPE": given.get("scope", "catalog"),
+    }
+    return ", ".join(f"{key} {_literal(value)}" for key, value in options.items())
 
 
 def _s3_options(s3: S3) -> str:

@@ -75,7 +75,7 @@ def size(rate: int, inputs: Inputs) -> Size:
 
 COLUMNS = (
     "trades/s",
-    "cores busy",
+    "cores for rows",
     "slots a job: bronze, silver, gold",
     "memory",
     "partitions a topic",

@@ -3,13 +3,11 @@
 A topic that exists is never changed: what differs from the settings is reported with the way to change it.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import click
 from confluent_kafka import KafkaError, KafkaException
@@ -20,6 +18,7 @@ import conf
 from conf.settings import Exchange, Kafka, Registry, Settings, milliseconds
 from tradelake.console import Failure, step
 from tradelake.home import Home
+from tradelake.kafka_client import kafka_options
 from udfs import schemas
 
 TIMEOUT_S = 10
@@ -37,13 +36,6 @@ class Created:
     existing: list[str]
     differences: list[str]
     schema_ids: dict[str, list[int]]
-
-
-def kafka_options(kafka: Kafka) -> dict[str, Any]:
-    """The environment's Kafka options for librdkafka: Java's JAAS line, which Flink needs, becomes a user name and a password."""
-    options: dict[str, Any] = {"bootstrap.servers": kafka.bootstrap_servers, "log_level": 2, **kafka.options}
-    jaas = options.pop("sasl.jaas.config", "")
-    return options | {f"sasl.{name}": value for name, value in re.findall(r'(username|password)="([^"]*)"', jaas)}
 
 
 def registry_client(registry: Registry) -> SchemaRegistryClient:

@@ -170,5 +170,12 @@ def test_the_entry_point_says_what_is_missing(installed: Installed) -> None:
     assert ran.stderr.startswith("tradelake: /etc/none.yaml: no such file")
 
 
+def test_a_client_runs_where_no_session_cluster_is(installed: Installed) -> None:
+    environment = str(ROOT / "conf" / "environments" / "kubernetes.yaml")
+    ran = installed.run("tradelake", "tables", "create", TRADELAKE_ENVIRONMENT=environment)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("tradelake: the catalog at http://catalog.lake:8181")
+
+
 def test_without_a_command_it_explains_itself(installed: Installed) -> None:
     assert "Usage: tradelake" in installed.run().stdout

@@ -10,7 +10,8 @@ from confluent_kafka import Consumer, TopicPartition
 import sql
 from conf.settings import Settings
 from tradelake.console import Failure
-from tradelake.topics import TIMEOUT_S, kafka_failures, kafka_options
+from tradelake.kafka_client import kafka_options
+from tradelake.topics import TIMEOUT_S, kafka_failures
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

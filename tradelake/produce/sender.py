@@ -15,8 +15,9 @@ from fastavro import parse_schema, schemaless_writer
 import conf
 from conf.settings import Settings
 from tradelake.console import Failure
+from tradelake.kafka_client import kafka_options
 from tradelake.produce import KEY_FIELD
-from tradelake.topics import TIMEOUT_S, kafka_failures, kafka_options, reader_schema_id
+from tradelake.topics import TIMEOUT_S, kafka_failures, reader_schema_id
 from udfs import wire
 
 PAUSE_S = 0.1

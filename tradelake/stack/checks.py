@@ -13,7 +13,7 @@ import psutil
 
 from tradelake.console import Failure
 
-MEMORY_NEEDED = 3_000_000_000
+MEMORY_NEEDED = 4_000_000_000
 DISK_NEEDED = 2_000_000_000
 CGROUP = Path("/sys/fs/cgroup")
 LOCK = ".lock"

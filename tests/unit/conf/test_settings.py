@@ -215,3 +215,33 @@ def test_the_environment_is_found_where_the_stack_wrote_it(monkeypatch: pytest.M
     assert default_environment() == Path("/srv/lake/environment.yaml")
     monkeypatch.setenv("TRADELAKE_ENVIRONMENT", "/etc/lake.yaml")
     assert default_environment() == Path("/etc/lake.yaml")
+
+
+def environment_with(tmp_path: Path, option: str) -> Path:
+    content = yaml.safe_load(EXAMPLE.read_text())
+    content["kafka"]["options"] = {"sasl.jaas.config": option}
+    file = tmp_path / "environment.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def test_a_secret_may_stand_in_a_variable_or_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_PASSWORD", "${env:HOME} is text here")
+    (tmp_path / "another password").write_text("two\nlines\n")
+    file = environment_with(tmp_path, f"a=${{env:A_PASSWORD}} b=${{file:{tmp_path}/another password}} c=$HOME ${{HOME}} ${{vault:x}}")
+    wanted = "a=${env:HOME} is text here b=two\nlines c=$HOME ${HOME} ${vault:x}"
+    assert load_environment(file).kafka.options == {"sasl.jaas.config": wanted}
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("${env:NOT_SET_AT_ALL}", "the variable NOT_SET_AT_ALL is not set"),
+        ("${file:/nowhere/to/be found}", "the file /nowhere/to/be found cannot be read: No such file or directory"),
+    ],
+)
+def test_a_secret_that_is_not_there_is_named(tmp_path: Path, option: str, complaint: str) -> None:
+    file = environment_with(tmp_path, f"{SECRET} {option}")
+    with pytest.raises(SettingsError) as error:
+        load_environment(file)
+    assert str(error.value) == f"{file}: kafka.options.sasl.jaas.config: {complaint}"

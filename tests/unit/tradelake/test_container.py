@@ -99,6 +99,13 @@ def test_without_zookeeper_a_container_does_not_start(environment: Environment, 
         container.flink_configuration(environment.model_copy(update={"flink": flink}), tmp_path, "abc123")
 
 
+def test_without_zookeeper_a_client_needs_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADELAKE_ENVIRONMENT", str(COMPOSE.with_name("kubernetes.yaml")))
+    monkeypatch.setenv("TRADELAKE_HOME", str(tmp_path))
+    assert container.main(["configure", "--for-a-client"]) == container.NO_CLUSTER
+    assert (container.main(["configure"]), list(tmp_path.iterdir())) == (1, [])
+
+
 def test_a_missing_environment_file_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

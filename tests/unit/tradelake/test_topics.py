@@ -11,9 +11,9 @@ from fastavro import parse_schema
 from fastavro.schema import fullname
 
 import conf
-from conf.settings import Exchange, Kafka, Registry, Settings, load_pipeline
+from conf.settings import Exchange, Registry, Settings, load_pipeline
 from tradelake.console import Failure
-from tradelake.topics import VERSIONS, Created, _register_schemas, differences, kafka_options, reader_schema_id, registry_failures
+from tradelake.topics import VERSIONS, Created, _register_schemas, differences, reader_schema_id, registry_failures
 
 EXCHANGE = Exchange(topic="trades", partitions=4, retention=timedelta(days=7))
 WEEK_MS = 604_800_000
@@ -149,16 +149,3 @@ def test_every_version_of_an_evolution_keeps_the_record_and_ends_with_the_reader
     for exchange, versions in VERSIONS.items():
         names = {fullname(parse_schema(json.loads(conf.schema(exchange, version)))) for version in versions}
         assert (len(names), versions[-1]) == (1, "")
-
-
-def test_javas_login_line_becomes_a_user_and_a_password():
-    login = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="me" password="se;cret";'
-    kafka = Kafka(bootstrap_servers="b:1", options={"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.jaas.config": login})
-    assert kafka_options(kafka) == {
-        "bootstrap.servers": "b:1",
-        "log_level": 2,
-        "security.protocol": "SASL_SSL",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": "me",
-        "sasl.password": "se;cret",
-    }
