@@ -276,7 +276,7 @@ class Settings(Strict):
 def default_environment() -> Path:
     """`$TRADELAKE_ENVIRONMENT`, or the file that `tradelake up` wrote into its state folder (`$TRADELAKE_HOME`)."""
     named = os.environ.get("TRADELAKE_ENVIRONMENT")
-    return Path(named) if named else Path(os.environ.get("TRADELAKE_HOME", ".tradelake")) / "environment.yaml"
+    return Path(named) if named else Path(os.environ.get("TRADELAKE_HOME") or ".tradelake") / "environment.yaml"
 
 
 def load_pipeline(path: Path = PIPELINE) -> Pipeline:

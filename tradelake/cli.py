@@ -69,7 +69,7 @@ class Commands(click.Group):
 @click.option(
     "--conf",
     type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get("TRADELAKE_CONF", PIPELINE)),
+    default=lambda: Path(os.environ.get("TRADELAKE_CONF") or PIPELINE),
     show_default="$TRADELAKE_CONF or the packaged conf/pipeline.yaml",
     help="What the pipeline does.",
 )

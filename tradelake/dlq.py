@@ -17,7 +17,7 @@ from tradelake.console import Failure, output, step
 from tradelake.dlq_replay import Report, new_id
 from tradelake.dlq_replay import replay as replay_exchange
 from tradelake.home import Home
-from tradelake.lake import catalog, connect, lake_failures
+from tradelake.lake import catalog, catalog_failures, connect, lake_failures
 from tradelake.latency import moment
 from tradelake.query import message, spill_folder
 from tradelake.results import plain, print_rows
@@ -113,7 +113,12 @@ def replay(home: Home, since: datetime | None, reason: str | None, dry_run: bool
     """
     settings, done = home.settings(), Report(new_id())
     for exchange in settings.pipeline.exchanges:
-        with step(f"{silver(exchange)}"), connect(settings, spill_folder(home)) as connection, lake_failures(settings.environment):
+        with (
+            step(f"{silver(exchange)}"),
+            connect(settings, spill_folder(home)) as connection,
+            lake_failures(settings.environment),
+            catalog_failures(settings.environment, again="run the replay again, nothing is doubled"),
+        ):
             try:
                 replay_exchange(connection, catalog(settings), settings, exchange, condition(since, reason), done, dry_run)
             except duckdb.Error as error:

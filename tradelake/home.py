@@ -8,7 +8,7 @@ from conf.settings import PIPELINE, Environment, Pipeline, Settings, load_enviro
 
 
 def default_home() -> Path:
-    return Path(os.environ.get("TRADELAKE_HOME", ".tradelake"))
+    return Path(os.environ.get("TRADELAKE_HOME") or ".tradelake")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Home:
 
     @property
     def environment_file(self) -> Path:
-        return Path(os.environ.get("TRADELAKE_ENVIRONMENT", self.path / "environment.yaml"))
+        return Path(os.environ.get("TRADELAKE_ENVIRONMENT") or self.path / "environment.yaml")
 
     def pipeline(self) -> Pipeline:
         return load_pipeline(self.pipeline_file)

@@ -95,7 +95,11 @@ def link_into_flink(jars: Jars, home: Path, how: Callable[[Path, Path], object] 
     """PyFlink gets what the wheel left out, and in `lib/` the wheel's own Python jar, which it keeps in `opt/`."""
     for name, there in FLINK_PLACES.items():
         (home / there).mkdir(exist_ok=True)
-        for jar in jars.files(name):
+        wanted = {jar.name: jar for jar in jars.files(name)}
+        for link in (home / there).iterdir():
+            if link.is_symlink() and link.readlink().is_relative_to(jars.cache) and link.name not in wanted:
+                link.unlink()  # of an earlier lock: two versions of a library on one class path
+        for jar in wanted.values():
             place(jar, home / there / jar.name, how or link_or_copy)
     for jar in (home / "opt").glob("flink-python-*.jar"):
         place(jar, home / "lib" / jar.name, link_or_copy)

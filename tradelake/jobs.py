@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import click
 
@@ -95,13 +96,18 @@ def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> 
     Raises:
         Failure: a job was refused or failed; the others are submitted all the same.
     """
-    failures = []
+    failures, interrupted = [], Event()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for submission in [pool.submit(submit_job, home, name, Start(fresh=fresh_state)) for name in names]:
-            try:
-                submission.result()
-            except Failure as failure:
-                failures.append(str(failure))
+        try:
+            for submission in [pool.submit(submit_job, home, name, Start(fresh=fresh_state), interrupted) for name in names]:
+                try:
+                    submission.result()
+                except Failure as failure:
+                    failures.append(str(failure))
+        except BaseException:
+            interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if failures:
         raise Failure("\n".join(failures))
 
@@ -139,8 +145,8 @@ def resume(home: Home, names: Iterable[str]) -> None:
     submit_jobs(home, [name for name in names if name not in running])
 
 
-def submit_job(home: Home, name: str, start: Start) -> None:
-    """Submit one job and wait until its tasks run."""
+def submit_job(home: Home, name: str, start: Start, interrupted: Event | None = None) -> None:
+    """Submit one job and wait until its tasks run, or until nobody wants to know any more."""
     layer, _, exchange = name.partition("-")
     environment = home.environment()
     state = None if start.fresh else start.state or savepoints.newest(environment.flink.state, name, environment.s3)
@@ -154,7 +160,7 @@ def submit_job(home: Home, name: str, start: Start) -> None:
         ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)
         if ran.returncode:
             raise Failure(f"{name}: {_reason(ran.stdout + ran.stderr)}")
-        _wait_until_running(rest_of(home), name)
+        _wait_until_running(rest_of(home), name, interrupted or Event())
 
 
 def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
@@ -188,9 +194,9 @@ def _reason(printed: str) -> str:
     return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")
 
 
-def _wait_until_running(rest: FlinkRest, name: str) -> None:
+def _wait_until_running(rest: FlinkRest, name: str, interrupted: Event) -> None:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not interrupted.is_set():
         job = rest.alive(name)
         if job is None:
             raise Failure(f"{name}: ended right after its submission; `tradelake logs jobmanager` says why")

@@ -143,7 +143,9 @@ def _login(catalog: Catalog) -> str:
         return f"TOKEN {_literal(token)}"
     if not (credential := given.get("credential")):
         return ""
-    client_id, _, secret = credential.rpartition(":")
+    client_id, colon, secret = credential.partition(":")
+    if not colon:
+        client_id, secret = "", credential
     options = {
         "CLIENT_ID": client_id,
         "CLIENT_SECRET": secret,
@@ -250,4 +252,18 @@ def catalog(settings: Settings) -> "RestCatalog":
         "s3.session-token": keys.token if keys else None,
         **environment.catalog.options,
     }
-    return RestCatalog(environment.catalog.name, **{key: value for key, value in properties.items() if value is not None})
+    with catalog_failures(environment):
+        return RestCatalog(environment.catalog.name, **{key: value for key, value in properties.items() if value is not None})
+
+
+@contextmanager
+def catalog_failures(environment: Environment, again: str = "") -> Iterator[None]:
+    """Turn what pyiceberg's catalog raises for a server that refuses, or does not answer, into one line, `again` at its end."""
+    from pyiceberg.exceptions import RESTError
+    from requests import RequestException
+
+    try:
+        yield
+    except (RESTError, RequestException) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise Failure(f"the catalog at {environment.catalog.uri} cannot be used: {lines[0]}{again and f'; {again}'}") from error

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from tradelake import savepoints
 from tradelake.console import Failure, output, print_whole, step
 from tradelake.home import Home
-from tradelake.jobs import Start, alive, changing, completed, known, rest_of, stop_jobs, submit_job
+from tradelake.jobs import Start, alive, changing, completed, known, rest_of, stop_jobs, submit_job, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
 
 
@@ -110,13 +110,24 @@ def upgrade(home: Home, jobs: tuple[str, ...]) -> None:
     """Start running jobs again with the code and the configuration of now: each is stopped with a savepoint and resumed from it.
 
     Without JOB, all that run. A job that does not start again stays stopped, its savepoint untouched: mend the cause, or go back to the
-    code and configuration of before, then `tradelake submit`.
+    code and configuration of before, then `tradelake submit`. The others go on.
     """
     started = time.monotonic()
     with changing(home):
         names = [job.name for job in _running(home, jobs)]
-        for name, state in stop_jobs(home, names).items():
-            submit_job(home, name, Start(state))
+        try:
+            states = stop_jobs(home, names)
+        except Failure:  # one goes on as it was; those that were stopped do too
+            submit_jobs(home, [name for name in names if name not in alive(home)])
+            raise
+        failures = []
+        for name, state in states.items():
+            try:
+                submit_job(home, name, Start(state))
+            except Failure as failure:
+                failures.append(f"{failure}; it stays stopped, with {state}")
+        if failures:
+            raise Failure("\n".join(failures))
     _say_where(rest_of(home), names)
     output.print(f"{len(names)} upgraded in {time.monotonic() - started:.1f} s")
 

@@ -11,6 +11,7 @@ from typing import Any
 from pyarrow import fs
 
 from conf.settings import S3
+from tradelake.console import Failure
 
 
 def folder(state: str, job: str) -> str:
@@ -37,12 +38,17 @@ class _Store:
         self._s3 = s3
 
     def names(self, address: str) -> list[str]:
+        return [found.base_name for found in self._listed(address, recursive=False)]
+
+    def _listed(self, address: str, recursive: bool) -> list[fs.FileInfo]:
         system, path = self._file_system(address)
-        return [found.base_name for found in system.get_file_info(fs.FileSelector(path, allow_not_found=True))]
+        try:
+            return list(system.get_file_info(fs.FileSelector(path, recursive=recursive, allow_not_found=True)))
+        except OSError as error:
+            raise Failure(f"{address} cannot be read: {str(error).splitlines()[0]}") from error
 
     def complete(self, address: str) -> list[tuple[datetime, str]]:
-        system, path = self._file_system(address)
-        listed = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+        listed = self._listed(address, recursive=True)
         scheme = address.split("://")[0]
         return [(f.mtime, f"{scheme}://{f.path.removesuffix('/_metadata')}") for f in listed if f.base_name == "_metadata"]
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,12 +24,13 @@ from tradelake.flink import become, client_variables
 from tradelake.home import Home
 from tradelake.jar_placement import agent, flink_home
 from tradelake.jobs import rest_of
-from tradelake.lake import catalog
+from tradelake.lake import catalog, catalog_failures
 from tradelake.stack.credentials import write_private
 from tradelake.stack.flink_configuration import CLIENT_RULES, copy_files
 
 VIEWS_NEED = ("gold_crypto_trades", "silver_dlq_trades")
 PARAMETER = re.compile(r"\$\{(\w+)\}")
+LATE_S = 2.0
 BEGINS = "[INFO] Executing SQL from file."
 """What the client prints once it is ready for a file."""
 
@@ -89,8 +91,10 @@ def can_have_views(settings: Settings) -> bool:
     """Whether the tables are there that the views are made of; says so if not."""
     from pyiceberg.exceptions import NoSuchNamespaceError  # with a second of imports
 
+    lake = catalog(settings)
     try:
-        tables = {name for _, name in catalog(settings).list_tables(settings.pipeline.database)}
+        with catalog_failures(settings.environment):
+            tables = {name for _, name in lake.list_tables(settings.pipeline.database)}
     except NoSuchNamespaceError:
         tables = set()
     if missing := [name for name in VIEWS_NEED if name not in tables]:
@@ -135,25 +139,29 @@ def run_script(home: Home, init: str, script: str, stop_after: timedelta | None 
         Path(folder, "agent.jar").symlink_to(agent())
         copy_files(Path(folder), [CLIENT_RULES])
         command = [str(flink_home() / "bin" / "sql-client.sh"), "-i", f"{folder}/init.sql", "-f", f"{folder}/script.sql"]
+        ended = False
         try:
-            return _run(command, variables, folder, stop_after)
+            code = _run(command, variables, folder, stop_after)
+            ended = stop_after is None
+            return code
         finally:
-            cancel(home, session)
+            cancel(home, session, 0 if ended else LATE_S)
 
 
 def _run(command: list[str], variables: Mapping[str, str], folder: str, stop_after: timedelta | None) -> int:
     failed = False
     with client_process(command, variables, folder) as client:
-        stop = Timer(stop_after.total_seconds(), lambda: end(client)) if stop_after else None
+        stop = Timer(stop_after.total_seconds() if stop_after else 0, lambda: end(client))
         assert client.stdout
-        for line in client.stdout:
-            failed = failed or ("[ERROR]" in line and not line.startswith("|"))
-            click.echo(line, nl=False)
-            if stop and BEGINS in line:
-                stop.start()
-        stopped = client.wait() == -signal.SIGKILL
-        if stop:
-            stop.cancel()
+        try:
+            for line in client.stdout:
+                failed = failed or ("[ERROR]" in line and not line.startswith("|"))
+                click.echo(line, nl=False)
+                if stop_after and BEGINS in line:
+                    stop.start()
+            stopped = client.wait() == -signal.SIGKILL
+        finally:
+            stop.cancel()  # a timer that nobody cancels keeps this process alive
     return 1 if failed or (client.returncode and not (stop_after and stopped)) else 0
 
 
@@ -183,9 +191,13 @@ def end(client: subprocess.Popen[str]) -> None:
         os.killpg(client.pid, signal.SIGKILL)
 
 
-def cancel(home: Home, session: str) -> None:
-    """Cancel what runs of a session's queries."""
-    rest = rest_of(home)
-    for job in rest.jobs():
-        if job.name == session and job.alive:
-            rest.cancel(job.id)
+def cancel(home: Home, session: str, late_s: float) -> None:
+    """Cancel what runs of a session's queries; for some seconds also what a client that was killed had only just submitted."""
+    rest, deadline = rest_of(home), time.monotonic() + late_s
+    while True:
+        for job in rest.jobs():
+            if job.name == session and job.alive:
+                rest.cancel(job.id)
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.3)

@@ -18,6 +18,7 @@ from conf.settings import Pipeline, Settings
 from tradelake.console import Failure, output, step
 from tradelake.flink import java_environment
 from tradelake.home import Home
+from tradelake.lake import catalog
 
 
 @dataclass
@@ -65,7 +66,12 @@ def create(home: Home) -> None:
 
 
 def create_tables(settings: Settings) -> list[Table]:
-    """Create and compare, in a process of its own: the Java machine that does it ends with it."""
+    """Create and compare, in a process of its own: the Java machine that does it ends with it.
+
+    Raises:
+        Failure: the catalog does not answer, or refuses.
+    """
+    catalog(settings)  # a login that is refused is one line here; Flink would print all options of the catalog with it
     with step("tables"), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(_create_tables, settings).result()
 

@@ -18,7 +18,7 @@ from tradelake.audit.pins import DLQ, GOLD, bronze, silver
 from tradelake.audit.values import judge_of
 from tradelake.console import Failure, output
 from tradelake.home import Home
-from tradelake.lake import catalog, connect, lake_failures
+from tradelake.lake import catalog, catalog_failures, connect, lake_failures
 from tradelake.query import message as reason_of
 from tradelake.query import spill_folder
 from tradelake.results import plain
@@ -193,7 +193,9 @@ def note_snapshots(settings: Settings, messages: Iterable[Message]) -> None:
         for layer, row in one.rows():
             tables.setdefault(names[layer], []).append(row)
     for name, rows in tables.items():
-        brought = snapshots_of(lake.load_table((database, name)), {row["filename"] for row in rows})
+        with catalog_failures(settings.environment):
+            table = lake.load_table((database, name))
+        brought = snapshots_of(table, {row["filename"] for row in rows})
         for row in rows:
             row["snapshot"], row["committed"] = brought.get(row["filename"], (None, None))
 

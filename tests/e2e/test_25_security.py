@@ -105,6 +105,8 @@ class Secured:
             "listener.name.secured.plain.sasl.jaas.config": login,
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": "kafka/server.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.folder / "ca.pem"),
         }
 
     def write(self, registry: str, catalog: str) -> None:

@@ -22,7 +22,7 @@ from tradelake.audit.pins import DLQ, GOLD, Ends, bronze, kafka_ends, pin, silve
 from tradelake.audit.values import judge_of, values
 from tradelake.console import Failure, output, print_whole, screen
 from tradelake.home import Home
-from tradelake.lake import catalog, connect, lake_failures
+from tradelake.lake import catalog, catalog_failures, connect, lake_failures
 from tradelake.query import message, spill_folder
 
 ALL = "all"
@@ -91,7 +91,9 @@ def audit(home: Home, since: datetime | None, sample: int | None, patience: floa
     """
     settings, started = home.settings(), time.monotonic()
     exchanges = {name: exchange.topic for name, exchange in settings.pipeline.exchanges.items()}
-    pins = pin(catalog(settings), settings.pipeline.database, exchanges)
+    lake = catalog(settings)
+    with catalog_failures(settings.environment):
+        pins = pin(lake, settings.pipeline.database, exchanges)
     ends = kafka_ends(settings, exchanges.values())
     with connect(settings, spill_folder(home)) as connection, screen.status("audit") as status:
         waiting: Callable[[int], None] = lambda rows: status.update(f"waiting for {rows:,} rows on their way")  # noqa: E731

@@ -40,6 +40,7 @@ def up(home: Home, port_base: int | None) -> None:
     Harmless when it is up already. Parts that die are started again, as long as the stack is up.
     """
     began, path = time.monotonic(), home.place
+    continuation.refuse_another_cluster(home, path)
     with alone(path):
         started = lifecycle.up(path, port_base)
         running = continuation.resume_jobs(home, path)
@@ -59,6 +60,7 @@ def down(home: Home, purge: bool) -> None:
         output.print(f"nothing runs in {escape(str(path))}: there is no such folder", soft_wrap=True)
         return
     remembered_ports(path)
+    continuation.refuse_another_cluster(home, path)
     with alone(path):
         lifecycle.down(home, path)
         if purge:

@@ -9,13 +9,33 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from conf.settings import SettingsError, load_pipeline
 from tradelake import jobs
 from tradelake.console import Failure, screen, step
 from tradelake.home import Home
+from tradelake.stack.ports import read_ports
 
 TO_RESUME = "jobs-to-resume.json"
 PATIENCE = 180.0
 """Seconds that jobs which high availability brings back may take until all of their tasks run."""
+
+
+def refuse_another_cluster(home: Home, path: Path) -> None:
+    """A stack goes up and down with its own jobs, whatever environment the shell still names.
+
+    Raises:
+        Failure: `$TRADELAKE_ENVIRONMENT` names a file with another cluster.
+    """
+    ports = read_ports(path)
+    try:
+        rest = home.environment().flink.rest if home.environment_file.exists() else ""
+    except SettingsError:
+        return  # `stop_jobs` says it, and lets the stack go down
+    if ports and rest and rest.rstrip("/") != ports.url("flink"):
+        raise Failure(
+            f"{home.environment_file} names the cluster at {rest}, which is not the stack of {path} ({ports.url('flink')}): "
+            "unset $TRADELAKE_ENVIRONMENT, or name that stack's --home"
+        )
 
 
 def stop_jobs(home: Home, path: Path) -> None:
@@ -23,9 +43,10 @@ def stop_jobs(home: Home, path: Path) -> None:
     try:
         if names := list(jobs.alive(home)):
             # Written before the first is stopped: whatever happens on the way, `up` brings all of them back.
-            (path / TO_RESUME).write_text(json.dumps(names), encoding="utf-8")
+            remembered = {"jobs": names, "pipeline": str(home.pipeline_file)}
+            (path / TO_RESUME).write_text(json.dumps(remembered), encoding="utf-8")
             jobs.stop_all(home)
-    except Failure as failure:
+    except (Failure, SettingsError) as failure:
         screen.print(f"  [yellow]![/] {escape(str(failure))}; the stack goes down all the same", soft_wrap=True)
 
 
@@ -33,12 +54,30 @@ def resume_jobs(home: Home, path: Path) -> list[str]:
     """Submit again what `stop_jobs` stopped, and wait until all jobs run; their names."""
     file = path / TO_RESUME
     if file.exists():
-        jobs.resume(home, json.loads(file.read_text(encoding="utf-8")))
+        remembered = json.loads(file.read_text(encoding="utf-8"))
+        refuse_another_database(home, Path(remembered["pipeline"]))
+        jobs.resume(home, remembered["jobs"])
         file.unlink(missing_ok=True)
     if not all(job.running for job in jobs.alive(home).values()):
         with step("jobs running again"):
             wait_until_running(home)
     return list(jobs.alive(home))
+
+
+def refuse_another_database(home: Home, stopped_with: Path) -> None:
+    """The state of a job belongs to the tables that it wrote.
+
+    Raises:
+        Failure: the pipeline file of now names another database than that of the jobs which were stopped.
+    """
+    if stopped_with == home.pipeline_file or not stopped_with.exists():
+        return
+    before, now = load_pipeline(stopped_with).database, home.pipeline().database
+    if before != now:
+        raise Failure(
+            f"the jobs were stopped as those of {stopped_with} (database {before}), and would go on in {now}, by {home.pipeline_file}, "
+            f"with the state of {before}: name the file that they ran with, --conf or $TRADELAKE_CONF"
+        )
 
 
 def wait_until_running(home: Home) -> None:

@@ -33,11 +33,18 @@ def up(home: Path, base: int | None) -> bool:
     """
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
+        refuse_what_is_no_home(home)
         supervisor, remembered = Supervisor(home), read_ports(home)
         if supervisor.running() and remembered:
             return complete(supervisor, remembered, base)
         start_anew(supervisor, Ports(base) if base else remembered or Ports(DEFAULT_BASE))
         return True
+
+
+def refuse_what_is_no_home(folder: Path) -> None:
+    """`down --purge` deletes everything in a home: a folder with other things in it must not become one."""
+    if read_ports(folder) is None and (others := sorted(child.name for child in folder.iterdir() if child.name != LOCK)):
+        raise Failure(f"{folder} is not the home of a stack, and not empty ({others[0]}): name another folder, `--home` or $TRADELAKE_HOME")
 
 
 def complete(supervisor: Supervisor, ports: Ports, base: int | None) -> bool:

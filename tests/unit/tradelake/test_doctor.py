@@ -66,7 +66,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 def test_little_memory_and_disk_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "free_memory", lambda: 10**9)
     monkeypatch.setattr(doctor, "free_disk", lambda folder: 10**9)
-    with pytest.raises(Problem, match=r"1\.0 GB free, the stack needs 3\.0 GB"):
+    with pytest.raises(Problem, match=r"1\.0 GB free, the stack needs 4\.0 GB"):
         doctor.memory(Home(tmp_path))
     with pytest.raises(Problem, match=r"1\.0 GB free at .*, 2\.0 GB are needed"):
         doctor.disk(Home(tmp_path))

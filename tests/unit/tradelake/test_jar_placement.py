@@ -71,6 +71,17 @@ def test_flinks_lib_gets_the_connectors_and_the_wheels_python_jar(cached: Jars, 
     }
 
 
+def test_a_jar_of_an_earlier_lock_leaves_the_class_path(cached: Jars, tmp_path: Path) -> None:
+    home = tmp_path / "pyflink"
+    (home / "lib").mkdir(parents=True)
+    (home / "opt").mkdir()
+    (home / "lib" / "connector-0.jar").symlink_to(cached.cache / "jars" / "io.example" / "connector-0.jar")
+    (home / "lib" / "flink-dist.jar").touch()
+    (home / "lib" / "somebodys.jar").symlink_to(tmp_path / "elsewhere.jar")
+    jar_placement.link_into_flink(cached, home)
+    assert sorted(jar.name for jar in (home / "lib").iterdir()) == ["connector-1.jar", "flink-dist.jar", "somebodys.jar"]
+
+
 def test_what_is_not_placed_is_named(cached: Jars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "pyflink"
     (home / "lib").mkdir(parents=True)

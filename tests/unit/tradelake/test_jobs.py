@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tradelake import operations
 from tradelake.console import Failure
 from tradelake.home import Home
-from tradelake.jobs import _reason, changing, stop_jobs, submit
+from tradelake.jobs import Start, _reason, changing, stop_jobs, submit
 from tradelake.rest import FlinkJob, FlinkRest
 
 
@@ -121,3 +122,47 @@ def slow_flink(received: list[dict[str, Any]]) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+class Pipeline:
+    """Jobs of which one will not stop, or one will not start again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: str = "", broken: str = "") -> None:
+        self.runs, self.stuck, self.broken = ["bronze-binance", "silver-binance", "gold"], stuck, broken
+        for name in ("stop_jobs", "submit_job", "submit_jobs", "alive", "rest_of"):
+            monkeypatch.setattr(operations, name, getattr(self, name))
+        monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
+
+    def alive(self, home: Home) -> dict[str, FlinkJob]:
+        return {name: FlinkJob(name, name, "RUNNING", {}) for name in self.runs}
+
+    def rest_of(self, home: Home) -> None:
+        return None
+
+    def stop_jobs(self, home: Home, names: list[str]) -> dict[str, str]:
+        self.runs = [name for name in self.runs if name == self.stuck]
+        if self.stuck:
+            raise Failure(f"{self.stuck} goes on running")
+        return {name: f"savepoint-of-{name}" for name in names}
+
+    def submit_job(self, home: Home, name: str, start: Start) -> None:
+        if name == self.broken:
+            raise Failure(f"{name}: does not fit")
+        self.runs.append(name)
+
+    def submit_jobs(self, home: Home, names: list[str]) -> None:
+        self.runs += names
+
+
+def test_when_one_job_will_not_stop_the_others_go_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(monkeypatch, stuck="silver-binance")
+    ran = CliRunner().invoke(operations.upgrade, [], obj=Home(tmp_path))
+    assert str(ran.exception) == "silver-binance goes on running"
+    assert sorted(pipeline.runs) == ["bronze-binance", "gold", "silver-binance"]
+
+
+def test_a_job_that_does_not_start_again_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(monkeypatch, broken="bronze-binance")
+    ran = CliRunner().invoke(operations.upgrade, [], obj=Home(tmp_path))
+    assert str(ran.exception) == "bronze-binance: does not fit; it stays stopped, with savepoint-of-bronze-binance"
+    assert sorted(pipeline.runs) == ["gold", "silver-binance"]

@@ -18,10 +18,9 @@ import click
 import duckdb
 import pytest
 from click.testing import CliRunner
-from pyiceberg.exceptions import RESTError
 from rich.console import Console
 
-from conf.settings import PIPELINE, S3, Environment, Settings, load_pipeline
+from conf.settings import PIPELINE, S3, Catalog, Environment, Settings, load_pipeline
 from tests.unit.tradelake.tables_in_memory import answer, empty_tables, insert
 from tradelake import lake
 from tradelake.cli import tradelake
@@ -186,7 +185,7 @@ def test_this_machines_own_lake_is_asked_past_a_proxy(
         settings = Settings(pipeline=load_pipeline(), environment=Environment.model_validate(ENVIRONMENT.model_dump() | at))
         with pytest.raises(duckdb.Error, match="404"), lake.connect(settings):
             pass
-        with pytest.raises(RESTError):
+        with pytest.raises(Failure, match=r"^the catalog at"):
             lake.catalog(settings)
     assert elsewhere[1] == []
     assert [path.partition("?")[0] for path in asked] == ["/v1/config", "/", "/v1/config"] * 2
@@ -535,3 +534,23 @@ def test_an_object_cannot_have_a_name_twice() -> None:
     settings = Settings(pipeline=load_pipeline(), environment=ENVIRONMENT)
     with pytest.raises(click.UsageError, match="called a, B: name them with AS"):
         answer_query(duckdb.connect(), 'SELECT 1 AS a, 2 AS a, 4 AS "B", 5 AS "B"', settings, "json", Event())
+
+
+@pytest.mark.parametrize(
+    ("options", "login"),
+    [
+        ({}, ""),
+        ({"scope": "catalog"}, ""),
+        ({"token": "it's"}, "TOKEN 'it''s'"),
+        (
+            {"credential": "me:a:b", "scope": "PRINCIPAL_ROLE:ALL", "oauth2-server-uri": "https://who/tokens"},
+            "CLIENT_ID 'me', CLIENT_SECRET 'a:b', OAUTH2_SERVER_URI 'https://who/tokens', OAUTH2_SCOPE 'PRINCIPAL_ROLE:ALL'",
+        ),
+        (
+            {"credential": "secret"},
+            "CLIENT_ID '', CLIENT_SECRET 'secret', OAUTH2_SERVER_URI 'http://catalog:8181/v1/oauth/tokens', OAUTH2_SCOPE 'catalog'",
+        ),
+    ],
+)
+def test_the_login_to_the_catalog_is_that_of_icebergs_clients(options: dict[str, str], login: str) -> None:
+    assert lake._login(Catalog(uri="http://catalog:8181/", warehouse="s3://bucket/", options=options)) == login

@@ -1,7 +1,10 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from conf.settings import S3
+from tradelake.console import Failure
 from tradelake.savepoints import newest
 
 
@@ -15,6 +18,13 @@ def complete(state: Path, path: str, at: int) -> str:
 
 def test_a_job_without_state_has_no_newest(tmp_path: Path) -> None:
     assert newest(tmp_path.as_uri(), "gold", S3()) is None
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "gold").touch()
+    with pytest.raises(Failure, match=r"^file:///.*/checkpoints/gold cannot be read: "):
+        newest(tmp_path.as_uri(), "gold", S3())
 
 
 def test_the_newest_of_savepoints_and_checkpoints_is_taken(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_port_in_use_is_one_line_that_names_the_user_and_leaves_nothing(tmp_pa
 @pytest.mark.usefixtures("machine")
 def test_too_little_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "free_memory", lambda: 1_200_000_000)
-    with pytest.raises(Failure, match=r"^1\.2 GB of memory are free and the stack needs 3\.0 GB; "):
+    with pytest.raises(Failure, match=r"^1\.2 GB of memory are free and the stack needs 4\.0 GB; "):
         lifecycle.up(tmp_path, None)
 
 
@@ -106,6 +106,15 @@ def test_a_containers_limit_counts_as_memory(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "memory.max").write_text("2000000000\n")
     (tmp_path / "memory.current").write_text("1500000000\n")
     assert checks.free_memory() == min(unlimited, 500_000_000)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_folder_with_other_things_in_it_becomes_no_home(tmp_path: Path) -> None:
+    """`down --purge` would delete them."""
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(Failure, match=rf"^{tmp_path} is not the home of a stack, and not empty \(thesis\.tex\): name another folder"):
+        lifecycle.up(tmp_path, None)
+    assert [child.name for child in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_home_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """The jobs over a `down` and an `up`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from conf.settings import PIPELINE, load_pipeline
 from tradelake.console import Failure
 from tradelake.home import Home
 from tradelake.rest import FlinkJob
 from tradelake.stack import continuation
-from tradelake.stack.continuation import TO_RESUME, resume_jobs, stop_jobs
+from tradelake.stack.continuation import TO_RESUME, refuse_another_cluster, resume_jobs, stop_jobs
+from tradelake.stack.ports import Ports, write_ports
 
 
 class Cluster:
@@ -57,7 +60,7 @@ def test_a_job_that_will_not_stop_is_named_and_comes_back_too(
     cluster.refuses = True
     stop_jobs(home, home.path)
     assert "gold could not be stopped" in capsys.readouterr().err
-    assert json.loads((home.path / TO_RESUME).read_text()) == ["bronze", "gold"]
+    assert json.loads((home.path / TO_RESUME).read_text())["jobs"] == ["bronze", "gold"]
 
 
 def test_a_failure_is_printed_as_it_is_and_the_stack_goes_down(
@@ -69,6 +72,50 @@ def test_a_failure_is_printed_as_it_is_and_the_stack_goes_down(
     monkeypatch.setattr(continuation.jobs, "alive", unreachable)
     stop_jobs(home, home.path)
     assert "Connection refused [/127.0.0.1:18093]; the stack goes down all the same" in capsys.readouterr().err
+
+
+def test_a_mistake_in_the_settings_keeps_no_stack_up(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Cluster(monkeypatch, gold=True)
+    monkeypatch.setattr(continuation.jobs, "alive", lambda home: load_pipeline(home.path / "none.yaml"))
+    stop_jobs(home, home.path)
+    assert "none.yaml: cannot be read: No such file or directory; the stack goes down all the same" in capsys.readouterr().err
+
+
+def test_jobs_do_not_go_on_in_another_database(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(monkeypatch, gold=True)
+    other = home.path / "other.yaml"
+    other.write_text(PIPELINE.read_text().replace("database: market_data", "database: other"))
+    stop_jobs(replace(home, pipeline_file=other), home.path)
+    with pytest.raises(Failure, match=rf"the jobs were stopped as those of {other} \(database other\), and would go on in market_data"):
+        resume_jobs(home, home.path)
+    assert cluster.jobs == {}
+    assert resume_jobs(replace(home, pipeline_file=other), home.path) == ["gold"]
+
+
+def test_the_same_database_by_another_file_is_no_obstacle(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cluster(monkeypatch, gold=True)
+    other = home.path / "other.yaml"
+    other.write_text(PIPELINE.read_text().replace("ttl: 24 h", "ttl: 48 h"))
+    stop_jobs(home, home.path)
+    assert resume_jobs(replace(home, pipeline_file=other), home.path) == ["gold"]
+
+
+def test_a_stack_leaves_the_jobs_of_another_cluster_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = PIPELINE.parent / "environments" / "example.yaml"
+    write_ports(home.path, Ports(20000))
+    monkeypatch.setenv("TRADELAKE_ENVIRONMENT", str(example))
+    with pytest.raises(
+        Failure, match=r"names the cluster at http://jobmanager:8081, which is not the stack of .*unset \$TRADELAKE_ENVIRONMENT"
+    ):
+        refuse_another_cluster(home, home.path)
+    moved = home.path / "moved.yaml"
+    moved.write_text(example.read_text().replace("http://jobmanager:8081", "http://127.0.0.1:20000"))
+    monkeypatch.setenv("TRADELAKE_ENVIRONMENT", str(moved))
+    refuse_another_cluster(home, home.path)
+    monkeypatch.setenv("TRADELAKE_ENVIRONMENT", "")
+    refuse_another_cluster(home, home.path)
 
 
 def test_what_is_to_be_resumed_may_be_gone_afterwards(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
