@@ -1,11 +1,16 @@
 """The environment's Kafka options, written for Flink's Java client, in the words of librdkafka, which our own commands speak through."""
 
 import re
+import time
 from typing import Any
+
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
 
 from conf.settings import Kafka
 from tradelake.console import Failure
 
+ASKED_S = 5.0
 STORES = ("ssl.truststore", "ssl.keystore")
 RENAMED = {
     "ssl.truststore.location": ("ssl.ca.location",),
@@ -39,3 +44,16 @@ def kafka_options(kafka: Kafka) -> dict[str, Any]:
         elif key not in OF_JAVA_ALONE:
             options |= dict.fromkeys(RENAMED.get(key, (key,)), value)
     return options
+
+
+def refusal(kafka: Kafka) -> str | None:
+    """Why the brokers do not let us in, if that is it: a question that fails says only that it failed."""
+    said: list[KafkaError] = []
+    client = AdminClient(kafka_options(kafka) | {"error_cb": said.append})
+    deadline = time.monotonic() + ASKED_S
+    while time.monotonic() < deadline:
+        client.poll(0.2)
+        for error in said:
+            if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+                return str(error.str())
+    return None

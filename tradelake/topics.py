@@ -18,7 +18,7 @@ import conf
 from conf.settings import Exchange, Kafka, Registry, Settings, milliseconds
 from tradelake.console import Failure, step
 from tradelake.home import Home
-from tradelake.kafka_client import kafka_options
+from tradelake.kafka_client import kafka_options, refusal
 from udfs import schemas
 
 TIMEOUT_S = 10
@@ -67,6 +67,10 @@ def kafka_failures(kafka: Kafka) -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
+        if "security.protocol" in kafka.options and (why := refusal(kafka)):
+            raise Failure(
+                f"Kafka at {kafka.bootstrap_servers} does not let us in: {why}; see kafka.options of the environment's file"
+            ) from error
         reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else error
         raise Failure(f"Kafka at {kafka.bootstrap_servers}: {reason}; is it running (`tradelake status`)?") from error
 
