@@ -18,6 +18,8 @@ def test_nothing_is_lost_or_doubled_whatever_happens(pipeline: Stack, kind: str,
     """A seed that failed is in the report: `make chaos SEED=...` does the same again."""
     seed = "fixed" if kind == "fixed" else token_hex(4)
     faults = plan(seed, COUNT, LONGEST_S)
+    with capsys.disabled():
+        print(f"\nSEED={seed}")
     pipeline.settle()
     with flow(pipeline, seed) as producer:
         done = list(outcomes(pipeline, faults, producer))
