@@ -122,7 +122,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, as_of: da
     connection.execute(f"CREATE SECRET (TYPE s3, {_s3_options(environment.s3)})")
     authorization = "AUTHORIZATION_TYPE 'none'"
     if login := _login(environment.catalog):
-        connection.execute(f"CREATE SECRET catalog_login (TYPE iceberg, {login})")
+        try:
+            connection.execute(f"CREATE SECRET catalog_login (TYPE iceberg, {login})")
+        except duckdb.Error as error:  # it asks for the token at once
+            raise Failure(f"the catalog at {environment.catalog.uri} does not let us in: {str(error).splitlines()[0]}") from None
         authorization = "SECRET catalog_login"
     connection.execute(
         f"ATTACH {_literal(environment.catalog.warehouse)} AS {name} (TYPE iceberg, ENDPOINT {_literal(environment.catalog.uri)}, "

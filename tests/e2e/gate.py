@@ -28,15 +28,16 @@ class Gate(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Door)
         self.user, self.password = user, password
         self.token = token_hex(20)
-        basic = b64encode(f"{user}:{password}".encode()).decode()
-        self.wanted = f"Bearer {self.token}" if tokens else f"Basic {basic}"
+        self.basic = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+        self.wanted = f"Bearer {self.token}" if tokens else self.basic
         self.tokens, self.counted = tokens, Counter[str]()
         self.client = httpx.Client(base_url=behind, timeout=60, trust_env=False)
 
-    def issue(self, form: dict[str, list[str]]) -> bytes | None:
-        """The token, for a client's right credentials."""
+    def issue(self, form: dict[str, list[str]], authorization: str) -> bytes | None:
+        """The token, for a client's right credentials, in the form or in the header (RFC 6749, 2.3.1)."""
         given = (form.get("client_id", [""])[0], form.get("client_secret", [""])[0])
-        if form.get("grant_type") != ["client_credentials"] or given != (self.user, self.password):
+        known = given == (self.user, self.password) or authorization == self.basic
+        if form.get("grant_type") != ["client_credentials"] or not known:
             return None
         kind = "urn:ietf:params:oauth:token-type:access_token"
         return json.dumps({"access_token": self.token, "token_type": "bearer", "issued_token_type": kind, "expires_in": 3600}).encode()
@@ -55,7 +56,7 @@ class Door(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.server.tokens and self.path.partition("?")[0] == TOKENS:
-            issued = self.server.issue(parse_qs(body.decode()))
+            issued = self.server.issue(parse_qs(body.decode()), self.headers.get("Authorization", ""))
             self._answer(200 if issued else 401, issued or b'{"error": "invalid_client"}', {"Content-Type": "application/json"})
         elif compare_digest(self.headers.get("Authorization", "").encode(), self.server.wanted.encode()):
             self.server.counted["in"] += 1

@@ -139,6 +139,7 @@ class Spec(Strict):
     mode: Literal["native"]
     serviceAccount: Name
     flinkConfiguration: dict[str, str]
+    logConfiguration: dict[Literal["log4j-console.properties"], str]
     jobManager: JobManager
     taskManager: TaskManager
     podTemplate: Pod

@@ -148,6 +148,12 @@ def test_the_settings_files_are_accepted() -> None:
     assert all((PIPELINE.parent / file.split("=")[-1]).is_file() for one in maps for file in one["files"])
 
 
+@every_deployment
+def test_the_log_is_that_of_the_local_stack(deployment: FlinkDeployment) -> None:
+    """And holds no environment: Flink's own configuration would print it, the keys of the object store among it."""
+    assert deployment.spec.logConfiguration == {"log4j-console.properties": (ROOT / "conf/flink/log4j-console.properties").read_text()}
+
+
 def test_kustomize_renders_what_this_file_read() -> None:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
