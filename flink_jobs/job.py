@@ -111,7 +111,7 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
     try:
         tables.execute_sql(_catalog_statement(settings))
     except Exception as error:  # of PyFlink, or of Py4J: as they are, they show all options of the catalog
-        refuse(f"the catalog at {settings.environment.catalog.uri} cannot be opened: {_cause(error)}")
+        refuse(f"the catalog at {settings.environment.catalog.uri} cannot be opened: {sql.cause(error)}")
     return Run(name, exchange, settings, env, tables), given
 
 
@@ -125,17 +125,6 @@ def finish(run: Run, statements: StatementSet, wiring: Wiring, fresh_state: bool
         warn_of_a_twin(run)
     execute(run.env, run.name, statements, wiring.sources, wiring.labels)
     print(f"{run.name} is submitted")
-
-
-def _cause(error: Exception) -> str:
-    """The innermost Java exception of an error, in its own words."""
-    java = getattr(error, "java_exception", None)
-    if java is None:
-        causes: list[str] = re.findall(r"^Caused by: (.*)$", str(error), re.MULTILINE)
-        return causes[-1] if causes else type(error).__name__
-    while java.getCause() is not None:
-        java = java.getCause()
-    return str(java.toString()).splitlines()[0]
 
 
 def refuse(message: str) -> NoReturn:

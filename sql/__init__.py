@@ -39,3 +39,14 @@ def options(options: Mapping[str, str]) -> str:
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+def cause(error: Exception) -> str:
+    """Why Flink refused a statement: the innermost Java exception, in its own words. The others may show all options of a catalog."""
+    java = getattr(error, "java_exception", None)
+    if java is None:
+        causes: list[str] = re.findall(r"^Caused by: (.*)$", str(error), re.MULTILINE)
+        return causes[-1] if causes else type(error).__name__
+    while java.getCause() is not None:
+        java = java.getCause()
+    return str(java.toString()).splitlines()[0]

@@ -121,8 +121,12 @@ def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
     rest, state = rest_of(home), home.environment().flink.state
     jobs = [job for name in names if (job := rest.alive(name))]
     with step(f"stop {', '.join(job.name for job in jobs) or 'nothing'} with savepoints"):
-        triggers = [(job, rest.stop_with_savepoint(job.id, savepoints.folder(state, job.name))) for job in jobs]
-        stopped, failures = {}, []
+        triggers, stopped, failures = [], {}, []
+        for job in jobs:
+            try:
+                triggers.append((job, rest.stop_with_savepoint(job.id, savepoints.folder(state, job.name))))
+            except Failure as failure:
+                failures.append(f"{job.name}: {failure}")
         for job, trigger in triggers:  # every one is waited for: what follows may end the processes that write the others
             try:
                 stopped[job.name] = completed(rest, job, trigger)

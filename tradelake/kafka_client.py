@@ -4,7 +4,7 @@ import re
 import time
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from conf.settings import Kafka
@@ -49,7 +49,10 @@ def kafka_options(kafka: Kafka) -> dict[str, Any]:
 def refusal(kafka: Kafka) -> str | None:
     """Why the brokers do not let us in, if that is it: a question that fails says only that it failed."""
     said: list[KafkaError] = []
-    client = AdminClient(kafka_options(kafka) | {"error_cb": said.append})
+    try:
+        client = AdminClient(kafka_options(kafka) | {"error_cb": said.append})
+    except KafkaException:
+        return None  # an option that no client is made with; who asks has that error
     deadline = time.monotonic() + ASKED_S
     while time.monotonic() < deadline:
         client.poll(0.2)

@@ -117,8 +117,12 @@ def upgrade(home: Home, jobs: tuple[str, ...]) -> None:
         names = [job.name for job in _running(home, jobs)]
         try:
             states = stop_jobs(home, names)
-        except Failure:  # one goes on as it was; those that were stopped do too
-            submit_jobs(home, [name for name in names if name not in alive(home)])
+        except Failure as failure:  # one goes on as it was; those that were stopped do too
+            running = alive(home)
+            try:
+                submit_jobs(home, [name for name in names if name not in running])
+            except Failure as another:
+                raise Failure(f"{failure}\n{another}") from failure
             raise
         failures = []
         for name, state in states.items():

@@ -88,7 +88,10 @@ def _create_tables(settings: Settings) -> list[Table]:
         ("database", {"catalog": name, "database": database}),
     ):
         for statement in sql.statements(file, **parameters):
-            flink.execute_sql(statement)
+            try:
+                flink.execute_sql(statement)
+            except Exception as error:  # of PyFlink, or of Py4J: as it is, it shows all options of the catalog
+                raise Failure(f"the catalog at {environment.catalog.uri} cannot be opened: {sql.cause(error)}") from None
     flink.use_catalog("default_catalog")
     existing = set(flink._j_tenv.getCatalog(name).get().listTables(database))
     return [

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import psutil
@@ -25,6 +26,7 @@ VIEWS = [
     "trades",
     "volume_by_exchange_and_minute",
 ]
+PATIENCE_S = 300
 STREAM = "SELECT symbol FROM gold_crypto_trades /*+ OPTIONS('streaming' = 'true', 'monitor-interval' = '1 s') */;\n"
 
 Row = dict[str, str]
@@ -155,6 +157,8 @@ def sessions(stack: Stack) -> list[dict[str, Any]]:
 def test_streaming_shows_each_new_trade_until_it_is_interrupted(still: Stack) -> None:
     """And waits for them quietly. The client alone would end, and leave its query running on the cluster."""
     client = still.start("sql", "--file", EXAMPLES / "streaming.sql")
+    patience = Timer(PATIENCE_S, client.kill)  # reading from it would wait for ever
+    patience.start()
     try:
         still.wait("the query runs", lambda: [job["state"] for job in sessions(still)] == ["RUNNING"])
         still.settle()
@@ -173,6 +177,7 @@ def test_streaming_shows_each_new_trade_until_it_is_interrupted(still: Stack) ->
     finally:
         client.send_signal(signal.SIGTERM)  # as `timeout` does; Ctrl-C is ignored by what was started in the background
         client.communicate()
+        patience.cancel()
     assert client.returncode == 1
     still.wait("the query is gone", lambda: sessions(still) == [])
 

@@ -28,7 +28,7 @@ from tradelake.stack import kafka
 from tradelake.stack.part import ENCODING, Site
 from tradelake.stack.ports import Ports
 
-DATABASE, USER, COUNT = "secured", "tradelake", 60
+DATABASE, USER, COUNT = f"secured_{token_hex(3)}", "tradelake", 60
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 JOBS = (("bronze", "binance"), ("silver", "binance"), ("gold", ""))
 

@@ -1,5 +1,6 @@
 """Jobs started anew with other settings while trades flow: their state comes along, and no trade is lost or doubled."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,15 @@ AHEAD_US = 8 * 60 * 1_000_000
 
 
 @pytest.fixture
-def other(pipeline: Stack, tmp_path: Path) -> Stack:
-    """The stack, commanded with another rule of silver and another TTL of gold."""
+def other(pipeline: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """The stack, commanded with another rule of silver and another TTL of gold; afterwards with its own again."""
     changed = yaml.safe_load(yaml.safe_dump(pipeline.pipeline))
     changed["limits"]["future_tolerance"] = "10 min"
     changed["jobs"]["gold"]["ttl"] = "48 h"
     file = tmp_path / "other.yaml"
     file.write_text(yaml.safe_dump(changed), encoding="utf-8")
-    return Stack(pipeline.home, pipeline.port_base, file)
+    yield Stack(pipeline.home, pipeline.port_base, file)
+    pipeline.tradelake("upgrade")
 
 
 def test_all_jobs_are_upgraded_one_after_the_other_while_trades_flow(pipeline: Stack, other: Stack) -> None:
@@ -48,7 +50,6 @@ def test_all_jobs_are_upgraded_one_after_the_other_while_trades_flow(pipeline: S
     found = [f for f in other.run_tradelake("audit", "--sample", "all", "--json").json["findings"] if not f["notice"]]
     assert {(f["check"], f["kind"], f["table"]) for f in found} == {("values", "altered", DLQ)}  # what the rule of now would let in
     assert [f for f in found if not f["evidence"].startswith("is rejected as timestamp_in_future, and its bytes are a good trade")] == []
-    pipeline.tradelake("upgrade")
 
 
 def verdict_of_a_trade_ahead(stack: Stack) -> dict[str, int]:

@@ -52,7 +52,7 @@ def prepare(home: Home, port_base: int | None) -> None:
     """
     screen.print("\n[bold]1 · The stack[/]: Kafka, schema registry, Iceberg catalog, object store and Flink, as processes on this machine")
     path = home.place
-    continuation.refuse_another_cluster(home, path)
+    continuation.refuse_another_cluster(home, path, port_base)
     if not lifecycle.up(path, port_base):
         screen.print("  [green]✓[/] it is up already")
     continuation.resume_jobs(home, path)

@@ -40,7 +40,7 @@ def up(home: Home, port_base: int | None) -> None:
     Harmless when it is up already. Parts that die are started again, as long as the stack is up.
     """
     began, path = time.monotonic(), home.place
-    continuation.refuse_another_cluster(home, path)
+    continuation.refuse_another_cluster(home, path, port_base)
     with alone(path):
         started = lifecycle.up(path, port_base)
         running = continuation.resume_jobs(home, path)

@@ -9,29 +9,34 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from conf.settings import SettingsError, load_pipeline
+from conf.settings import SettingsError
 from tradelake import jobs
 from tradelake.console import Failure, screen, step
 from tradelake.home import Home
-from tradelake.stack.ports import read_ports
+from tradelake.stack.ports import DEFAULT_BASE, Ports, read_ports
 
 TO_RESUME = "jobs-to-resume.json"
 PATIENCE = 180.0
 """Seconds that jobs which high availability brings back may take until all of their tasks run."""
 
 
-def refuse_another_cluster(home: Home, path: Path) -> None:
+def refuse_another_cluster(home: Home, path: Path, base: int | None = None) -> None:
     """A stack goes up and down with its own jobs, whatever environment the shell still names.
+
+    Args:
+        base: first of the ports that the stack is about to have; by default those that it remembers.
 
     Raises:
         Failure: `$TRADELAKE_ENVIRONMENT` names a file with another cluster.
     """
-    ports = read_ports(path)
+    if home.environment_file == home.path / "environment.yaml":
+        return  # `up` writes it
+    ports = Ports(base) if base else read_ports(path) or Ports(DEFAULT_BASE)
     try:
-        rest = home.environment().flink.rest if home.environment_file.exists() else ""
+        rest = home.environment().flink.rest
     except SettingsError:
         return  # `stop_jobs` says it, and lets the stack go down
-    if ports and rest and rest.rstrip("/") != ports.url("flink"):
+    if rest.rstrip("/") != ports.url("flink"):
         raise Failure(
             f"{home.environment_file} names the cluster at {rest}, which is not the stack of {path} ({ports.url('flink')}): "
             "unset $TRADELAKE_ENVIRONMENT, or name that stack's --home"
@@ -43,7 +48,7 @@ def stop_jobs(home: Home, path: Path) -> None:
     try:
         if names := list(jobs.alive(home)):
             # Written before the first is stopped: whatever happens on the way, `up` brings all of them back.
-            remembered = {"jobs": names, "pipeline": str(home.pipeline_file)}
+            remembered = {"jobs": names, "database": home.pipeline().database}
             (path / TO_RESUME).write_text(json.dumps(remembered), encoding="utf-8")
             jobs.stop_all(home)
     except (Failure, SettingsError) as failure:
@@ -55,7 +60,7 @@ def resume_jobs(home: Home, path: Path) -> list[str]:
     file = path / TO_RESUME
     if file.exists():
         remembered = json.loads(file.read_text(encoding="utf-8"))
-        refuse_another_database(home, Path(remembered["pipeline"]))
+        refuse_another_database(home, remembered["database"])
         jobs.resume(home, remembered["jobs"])
         file.unlink(missing_ok=True)
     if not all(job.running for job in jobs.alive(home).values()):
@@ -64,19 +69,16 @@ def resume_jobs(home: Home, path: Path) -> list[str]:
     return list(jobs.alive(home))
 
 
-def refuse_another_database(home: Home, stopped_with: Path) -> None:
+def refuse_another_database(home: Home, before: str) -> None:
     """The state of a job belongs to the tables that it wrote.
 
     Raises:
-        Failure: the pipeline file of now names another database than that of the jobs which were stopped.
+        Failure: the pipeline file names another database than that in which the jobs were stopped.
     """
-    if stopped_with == home.pipeline_file or not stopped_with.exists():
-        return
-    before, now = load_pipeline(stopped_with).database, home.pipeline().database
-    if before != now:
+    if (now := home.pipeline().database) != before:
         raise Failure(
-            f"the jobs were stopped as those of {stopped_with} (database {before}), and would go on in {now}, by {home.pipeline_file}, "
-            f"with the state of {before}: name the file that they ran with, --conf or $TRADELAKE_CONF"
+            f"the jobs were stopped in database {before}, and would go on with its state in {now}, by {home.pipeline_file}: "
+            "name the pipeline file that they ran with, --conf or $TRADELAKE_CONF"
         )
 
 

@@ -19,7 +19,7 @@ from tradelake.stack.continuation import stop_jobs
 from tradelake.stack.credentials import REGION, credentials_file
 from tradelake.stack.part import Part, Site
 from tradelake.stack.parts import STOP_ORDER, parts
-from tradelake.stack.ports import DEFAULT_BASE, Ports, check_free, read_ports, write_ports
+from tradelake.stack.ports import DEFAULT_BASE, Ports, check_free, ports_file, read_ports, write_ports
 from tradelake.stack.processes import sweep
 from tradelake.stack.starting import Start
 from tradelake.stack.supervision import Supervisor
@@ -138,8 +138,9 @@ def purge(path: Path) -> None:
         for child in path.iterdir():
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)
-            elif child.name != LOCK:
+            elif child.name not in (LOCK, ports_file(path).name):
                 child.unlink()
+        ports_file(path).unlink(missing_ok=True)  # until here it is a home, and can be purged again
         (path / LOCK).unlink(missing_ok=True)
         try:
             path.rmdir()

@@ -26,3 +26,26 @@ def test_a_parameter_that_is_not_given_is_named() -> None:
 def test_a_parameter_is_never_taken_for_sql(value: str) -> None:
     properties = sql.options({"a": value, "b": "1"})
     assert sql.statements("catalog", name="iceberg", properties=properties) == [f"CREATE CATALOG iceberg WITH (\n{properties}\n)"]
+
+
+class Java:
+    """A Java exception, as Py4J shows it."""
+
+    def __init__(self, text: str, cause: "Java | None" = None) -> None:
+        self.text, self.cause = text, cause
+
+    def getCause(self) -> "Java | None":
+        return self.cause
+
+    def toString(self) -> str:
+        return self.text
+
+
+def test_a_refused_statement_is_told_without_the_options_that_stand_in_it() -> None:
+    options = "Unable to create catalog. Catalog options are:\n'credential'='me:hunter2'"
+    of_py4j = Exception("An error occurred")
+    of_py4j.java_exception = Java(options, Java("x.RESTException: who are you?\nat y"))  # type: ignore[attr-defined]
+    assert sql.cause(of_py4j) == "x.RESTException: who are you?"
+    of_pyflink = Exception(f"{options}\nCaused by: a.B: first\n\tat x\nCaused by: x.RESTException: who are you?\n\tat y")
+    assert sql.cause(of_pyflink) == "x.RESTException: who are you?"
+    assert sql.cause(ValueError(options)) == "ValueError"

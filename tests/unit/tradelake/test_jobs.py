@@ -41,10 +41,11 @@ def test_an_unknown_job_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 class Cluster:
-    """A Flink whose savepoint of one job fails."""
+    """A Flink whose savepoint of one job fails, or is not even begun."""
 
-    def __init__(self, failing: str) -> None:
+    def __init__(self, failing: str = "", ended: str = "") -> None:
         self.left, self.failing, self.asked = ["bronze-binance", "silver-binance", "gold"], failing, list[str]()
+        self.ended = ended
 
     def jobs(self) -> list[FlinkJob]:
         return [FlinkJob(name, name, "RUNNING", {}) for name in self.left]
@@ -53,6 +54,8 @@ class Cluster:
         return next((job for job in self.jobs() if job.name == name), None)
 
     def stop_with_savepoint(self, job_id: str, folder: str) -> str:
+        if job_id == self.ended:
+            raise Failure("404: no such job")
         return job_id
 
     def savepoint_status(self, job_id: str, trigger: str) -> dict[str, Any]:
@@ -70,6 +73,15 @@ def test_every_savepoint_is_waited_for_when_one_fails(tmp_path: Path, monkeypatc
     with pytest.raises(Failure, match="the savepoint of bronze-binance failed: no space left; bronze-binance goes on running"):
         stop_jobs(home, cluster.left[:])
     assert cluster.asked == ["bronze-binance", "silver-binance", "gold"]
+
+
+def test_a_savepoint_that_cannot_be_begun_leaves_no_other_unwaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, environment = Cluster(ended="silver-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
+    monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
+    home: Any = SimpleNamespace(environment=lambda: environment)
+    with pytest.raises(Failure, match="^silver-binance: 404: no such job$"):
+        stop_jobs(home, cluster.left[:])
+    assert (cluster.asked, cluster.left) == (["bronze-binance", "gold"], ["silver-binance"])
 
 
 def test_who_starts_jobs_of_a_home_is_alone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from conf.settings import Kafka
 from tradelake.console import Failure
 from tradelake.kafka_client import kafka_options
+from tradelake.topics import kafka_failures
 
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 OURS = {"bootstrap.servers": "b:1", "log_level": 2}
@@ -75,3 +76,10 @@ def test_a_store_that_only_java_reads_is_refused(kind: dict[str, str]) -> None:
 
 def test_what_both_know_by_one_name_stays(certificates: dict[str, str]) -> None:
     assert translated(client_id="me", ssl_protocol="TLSv1.3") == OURS | {"client.id": "me"}
+
+
+def test_options_that_no_client_is_made_with_are_one_line() -> None:
+    options = {"security.protocol": "SSL", "ssl.truststore.type": "PEM", "ssl.truststore.location": "/nowhere/ca.pem"}
+    kafka = Kafka(bootstrap_servers="127.0.0.1:1", options=options)
+    with pytest.raises(Failure, match=r"^Kafka at 127\.0\.0\.1:1: .*ssl\.ca\.location"), kafka_failures(kafka):
+        AdminClient(kafka_options(kafka))
