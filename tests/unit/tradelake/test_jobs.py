@@ -79,7 +79,7 @@ def test_a_savepoint_that_cannot_be_begun_leaves_no_other_unwaited(monkeypatch: 
     cluster, environment = Cluster(ended="silver-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
     monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
     home: Any = SimpleNamespace(environment=lambda: environment)
-    with pytest.raises(Failure, match="^silver-binance: 404: no such job$"):
+    with pytest.raises(Failure, match=r"^silver-binance: 404: no such job$"):
         stop_jobs(home, cluster.left[:])
     assert (cluster.asked, cluster.left) == (["bronze-binance", "gold"], ["silver-binance"])
 
