@@ -29,7 +29,7 @@ demo: setup ## Start the stack, run the five jobs, send sample trades, and watch
 test: setup lint ## All tests, on a real stack of their own (about 40 minutes on two cores)
 	@$(BIN)/pytest
 
-unit: $(STAMP) ## The fast tests: no server and no process, half a minute at most
+unit: $(STAMP) ## The fast tests: no server and no process, about 20 s
 	@$(BIN)/pytest tests/unit --numprocesses 3 --dist worksteal -p no:anyio
 
 fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time (COUNT=100000 of each exchange, SEED=...)
