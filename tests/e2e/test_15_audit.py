@@ -1,6 +1,7 @@
 """The audit is clean of a pipeline that is, beside running jobs too; of tables with planted faults it names each, and nothing else."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,16 @@ def test_a_pipeline_at_rest_is_clean_row_by_row(pipeline: Stack) -> None:
 
 def test_it_is_clean_while_trades_flow(pipeline: Stack) -> None:
     """Rows that were on their way when it began have arrived when it ends."""
-    producer = pipeline.start("produce", "--generate", "30000", "--rate", "2000", "--seed", "15", "--duplicates", "0.2", "--json")
+    flow = ("--generate", 100_000_000, "--rate", 2000, "--seed", 15, "--duplicates", 0.2)
+    producer, before = pipeline.start("produce", *flow, "--json"), pipeline.lake.count(GOLD)
     try:
+        pipeline.wait("trades flow through gold", lambda: pipeline.lake.count(GOLD) > before)
         reports = [audited(pipeline, "--since", "10 min") for _ in range(2)]
+        assert producer.poll() is None
     finally:
+        producer.send_signal(signal.SIGTERM)
         sent, _ = producer.communicate(timeout=600)
-    assert producer.returncode == 0, sent
+    assert json.loads(sent)["failed"] == 0
     assert [report["clean"] for report in reports] == [True, True]
     assert sum(check["in_flight"] for report in reports for check in report["checks"]) > 0
     pipeline.settle()
