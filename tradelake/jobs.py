@@ -3,7 +3,7 @@
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
             if name in running:
                 raise Failure(f"{name} runs already as {running[name].id}; `tradelake stop {name}` stops it with a savepoint")
         wanted = [name for name in names if name not in running]
-        submit_jobs(home, wanted, fresh_state)
+        submit_jobs(home, dict.fromkeys(wanted, Start(fresh=fresh_state)))
     for name in sorted(set(names) & set(running)):
         screen.print(f"  {name} runs already")
     output.print(f"{len(wanted)} submitted, all tasks RUNNING after {time.monotonic() - started:.1f} s · {rest_of(home).url}")
@@ -90,8 +90,8 @@ def changing(home: Home) -> Iterator[None]:
         yield
 
 
-def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> None:
-    """Submit `names`, and return once every task of each runs.
+def submit_jobs(home: Home, starts: Mapping[str, Start]) -> None:
+    """Submit these jobs, each as it is to start, and return once every task of each runs. Interrupted, submit no further one.
 
     Raises:
         Failure: a job was refused or failed; the others are submitted all the same.
@@ -99,7 +99,7 @@ def submit_jobs(home: Home, names: Iterable[str], fresh_state: bool = False) -> 
     failures, interrupted = [], Event()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            for submission in [pool.submit(submit_job, home, name, Start(fresh=fresh_state), interrupted) for name in names]:
+            for submission in [pool.submit(submit_job, home, name, start, interrupted) for name, start in starts.items()]:
                 try:
                     submission.result()
                 except Failure as failure:
@@ -146,7 +146,7 @@ def stop_all(home: Home) -> list[str]:
 def resume(home: Home, names: Iterable[str]) -> None:
     """Submit again what `stop_all` stopped."""
     running = alive(home)
-    submit_jobs(home, [name for name in names if name not in running])
+    submit_jobs(home, {name: Start() for name in names if name not in running})
 
 
 def submit_job(home: Home, name: str, start: Start, interrupted: Event | None = None) -> None:
@@ -164,7 +164,7 @@ def submit_job(home: Home, name: str, start: Start, interrupted: Event | None = 
         ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)
         if ran.returncode:
             raise Failure(f"{name}: {_reason(ran.stdout + ran.stderr)}")
-        _wait_until_running(rest_of(home), name, interrupted or Event())
+        _wait_until_running(rest_of(home), name, interrupted)
 
 
 def _flink_run(home: Home, layer: str, state: str | None) -> list[str]:
@@ -198,9 +198,9 @@ def _reason(printed: str) -> str:
     return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")
 
 
-def _wait_until_running(rest: FlinkRest, name: str, interrupted: Event) -> None:
+def _wait_until_running(rest: FlinkRest, name: str, interrupted: Event | None) -> None:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not interrupted.is_set():
+    while time.monotonic() < deadline and not (interrupted and interrupted.is_set()):
         job = rest.alive(name)
         if job is None:
             raise Failure(f"{name}: ended right after its submission; `tradelake logs jobmanager` says why")

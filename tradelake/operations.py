@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from tradelake import savepoints
 from tradelake.console import Failure, output, print_whole, step
 from tradelake.home import Home
-from tradelake.jobs import Start, alive, changing, completed, known, rest_of, stop_jobs, submit_job, submit_jobs
+from tradelake.jobs import Start, alive, changing, completed, known, rest_of, resume, stop_jobs, submit_job, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
 
 
@@ -118,20 +118,12 @@ def upgrade(home: Home, jobs: tuple[str, ...]) -> None:
         try:
             states = stop_jobs(home, names)
         except Failure as failure:  # one goes on as it was; those that were stopped do too
-            running = alive(home)
             try:
-                submit_jobs(home, [name for name in names if name not in running])
+                resume(home, names)
             except Failure as another:
                 raise Failure(f"{failure}\n{another}") from failure
             raise
-        failures = []
-        for name, state in states.items():
-            try:
-                submit_job(home, name, Start(state))
-            except Failure as failure:
-                failures.append(f"{failure}; it stays stopped, with {state}")
-        if failures:
-            raise Failure("\n".join(failures))
+        submit_jobs(home, {name: Start(state) for name, state in states.items()})
     _say_where(rest_of(home), names)
     output.print(f"{len(names)} upgraded in {time.monotonic() - started:.1f} s")
 

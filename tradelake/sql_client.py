@@ -91,10 +91,9 @@ def can_have_views(settings: Settings) -> bool:
     """Whether the tables are there that the views are made of; says so if not."""
     from pyiceberg.exceptions import NoSuchNamespaceError  # with a second of imports
 
-    lake = catalog(settings)
     try:
         with catalog_failures(settings.environment):
-            tables = {name for _, name in lake.list_tables(settings.pipeline.database)}
+            tables = {name for _, name in catalog(settings).list_tables(settings.pipeline.database)}
     except NoSuchNamespaceError:
         tables = set()
     if missing := [name for name in VIEWS_NEED if name not in tables]:

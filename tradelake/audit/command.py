@@ -91,9 +91,8 @@ def audit(home: Home, since: datetime | None, sample: int | None, patience: floa
     """
     settings, started = home.settings(), time.monotonic()
     exchanges = {name: exchange.topic for name, exchange in settings.pipeline.exchanges.items()}
-    lake = catalog(settings)
     with catalog_failures(settings.environment):
-        pins = pin(lake, settings.pipeline.database, exchanges)
+        pins = pin(catalog(settings), settings.pipeline.database, exchanges)
     ends = kafka_ends(settings, exchanges.values())
     with connect(settings, spill_folder(home)) as connection, screen.status("audit") as status:
         waiting: Callable[[int], None] = lambda rows: status.update(f"waiting for {rows:,} rows on their way")  # noqa: E731

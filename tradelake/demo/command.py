@@ -8,7 +8,7 @@ from tradelake.console import Failure, screen, step
 from tradelake.demo.report import as_object, report
 from tradelake.demo.watch import watch
 from tradelake.home import Home
-from tradelake.jobs import submit_jobs
+from tradelake.jobs import Start, submit_jobs
 from tradelake.lake import connect
 from tradelake.latency import measure
 from tradelake.produce.commands import finite
@@ -66,4 +66,4 @@ def prepare(home: Home, port_base: int | None) -> None:
     missing = [name for name in settings.pipeline.job_names() if name not in alive]
     if not missing:
         screen.print("  [green]✓[/] the five jobs run already")
-    submit_jobs(home, missing)
+    submit_jobs(home, {name: Start() for name in missing})

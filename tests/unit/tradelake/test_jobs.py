@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tradelake import jobs as tradelake_jobs
 from tradelake import operations
 from tradelake.console import Failure
 from tradelake.home import Home
-from tradelake.jobs import Start, _reason, changing, stop_jobs, submit
+from tradelake.jobs import Start, _reason, changing, stop_jobs, submit, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
 
 
@@ -137,19 +138,20 @@ def slow_flink(received: list[dict[str, Any]]) -> Iterator[str]:
 
 
 class Pipeline:
-    """Jobs of which one will not stop, or one will not start again."""
+    """Jobs of which one will not stop, or one will not start again, or somebody interrupts a start."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: str = "", broken: str = "") -> None:
-        self.runs, self.stuck, self.broken = ["bronze-binance", "silver-binance", "gold"], stuck, broken
-        for name in ("stop_jobs", "submit_job", "submit_jobs", "alive", "rest_of"):
-            monkeypatch.setattr(operations, name, getattr(self, name))
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: str = "", broken: str = "", interrupted: str = "") -> None:
+        self.runs, self.stuck, self.broken, self.interrupted = ["bronze-binance", "silver-binance", "gold"], stuck, broken, interrupted
+        self.tried = list[str]()
+        monkeypatch.setattr(tradelake_jobs, "submit_job", self.submit_job)
+        for module in (tradelake_jobs, operations):
+            monkeypatch.setattr(module, "alive", self.alive)
+        monkeypatch.setattr(operations, "stop_jobs", self.stop_jobs)
+        monkeypatch.setattr(operations, "rest_of", lambda home: None)
         monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
 
     def alive(self, home: Home) -> dict[str, FlinkJob]:
         return {name: FlinkJob(name, name, "RUNNING", {}) for name in self.runs}
-
-    def rest_of(self, home: Home) -> None:
-        return None
 
     def stop_jobs(self, home: Home, names: list[str]) -> dict[str, str]:
         self.runs = [name for name in self.runs if name == self.stuck]
@@ -157,13 +159,15 @@ class Pipeline:
             raise Failure(f"{self.stuck} goes on running")
         return {name: f"savepoint-of-{name}" for name in names}
 
-    def submit_job(self, home: Home, name: str, start: Start) -> None:
+    def submit_job(self, home: Home, name: str, start: Start, interrupted: threading.Event) -> None:
+        self.tried.append(name)
         if name == self.broken:
-            raise Failure(f"{name}: does not fit")
+            raise Failure(f"{name}: does not fit {start.state}")
+        if name == self.interrupted:
+            raise KeyboardInterrupt
+        if self.interrupted:
+            interrupted.wait()  # as long as a submission takes
         self.runs.append(name)
-
-    def submit_jobs(self, home: Home, names: list[str]) -> None:
-        self.runs += names
 
 
 def test_when_one_job_will_not_stop_the_others_go_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,5 +180,12 @@ def test_when_one_job_will_not_stop_the_others_go_on_too(tmp_path: Path, monkeyp
 def test_a_job_that_does_not_start_again_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = Pipeline(monkeypatch, broken="bronze-binance")
     ran = CliRunner().invoke(operations.upgrade, [], obj=Home(tmp_path))
-    assert str(ran.exception) == "bronze-binance: does not fit; it stays stopped, with savepoint-of-bronze-binance"
+    assert str(ran.exception) == "bronze-binance: does not fit savepoint-of-bronze-binance"
     assert sorted(pipeline.runs) == ["gold", "silver-binance"]
+
+
+def test_whoever_interrupts_a_submission_gets_no_further_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(monkeypatch, interrupted="a")
+    with pytest.raises(KeyboardInterrupt):
+        submit_jobs(Home(tmp_path), dict.fromkeys("abcde", Start()))
+    assert set(pipeline.tried) <= {"a", "b", "c"}  # the worker that is free takes one more at most
