@@ -130,3 +130,20 @@ def rejected_counters(stack: Stack, exchange: str) -> dict[str, int]:
         re.search(r"reason\.(\w+)\.rejected$", name): count for name, count in stack.metrics(f"silver-{exchange}", ".rejected").items()
     }
     return {match[1]: count for match, count in named.items() if match}
+
+
+def test_a_snapshot_of_the_dead_letter_table_has_rows(pipeline: Stack) -> None:
+    """Several jobs write it and one expires it: snapshots without rows would push out those by which a stopped job finds its place.
+
+    Other tables get one with every tenth checkpoint.
+    """
+    pipeline.settle()
+    before = len(rows_added(pipeline, SILVER["kraken"]))
+    pipeline.wait("a snapshot without rows in silver", lambda: 0 in rows_added(pipeline, SILVER["kraken"])[before:])
+    assert 0 not in rows_added(pipeline, DLQ)
+
+
+def rows_added(stack: Stack, table: str) -> list[int]:
+    """By each snapshot."""
+    summaries = [snapshot.summary for snapshot in stack.lake.table(table).snapshots()]
+    return [int(summary["added-records"] or 0) for summary in summaries if summary]

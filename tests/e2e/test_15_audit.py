@@ -15,6 +15,8 @@ from tests.e2e import raw
 from tests.e2e.stack import Stack
 from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, TABLES
 
+Expected = tuple[str, str, str, str, int]
+"""Check, kind, table, key, rows of a finding."""
 PLANTED = "planted"
 TOPIC = "binance-trades"
 MARKS = {"flink.job-id": "a-job", "flink.operator-id": "an-operator", "flink.max-committed-checkpoint-id": "17"}
@@ -94,69 +96,98 @@ def changed(row: pa.Table, column: str, value: Any) -> pa.Table:
     return row.set_column(at, row.schema.field(at), pa.array([value] * row.num_rows, row.schema.field(at).type))
 
 
-def test_each_planted_fault_is_named_with_its_repair(planted: Stack, pipeline: Stack) -> None:
-    tables = {table: pipeline.lake.rows(table) for table in TABLES}
-    bronze, silver, gold = BRONZE["binance"], SILVER["binance"], GOLD
-    mine = tables[silver].filter(pc.equal(tables[silver]["symbol"], "PLANTEDUSDT")).sort_by("offset")
-    partition, ids = mine["partition"][0].as_py(), mine["message_id"].to_pylist()
-    offsets = mine["offset"].to_pylist()
+class Planting:
+    """The rows of PLANTEDUSDT, by number, and the lake's tables copied with a fault for each."""
 
-    def one(table: str, number: int, key: str = "offset") -> pa.Table:
-        rows = tables[table]
-        wanted = pc.equal(rows[key], mine[key][number])
-        return rows.filter(pc.and_(wanted, pc.equal(rows["partition"], partition)) if key == "offset" else wanted)
+    def __init__(self, planted: Stack, pipeline: Stack) -> None:
+        self.planted, self.tables = planted, {table: pipeline.lake.rows(table) for table in TABLES}
+        silver = self.tables[SILVER["binance"]]
+        self.mine = silver.filter(pc.equal(silver["symbol"], "PLANTEDUSDT")).sort_by("offset")
+        self.ids, self.partition = self.mine["message_id"].to_pylist(), self.mine["partition"][0].as_py()
 
-    for table in (BRONZE["kraken"], SILVER["kraken"], DLQ):
-        put(planted, table, tables[table])
-    put(planted, bronze, without(tables[bronze], one(bronze, 0)))  # 0: bronze lacks it
-    put(planted, bronze, one(bronze, 1))  # 1: bronze has it twice
-    kept = without(without(tables[silver], one(silver, 2)), one(silver, 4))  # 2: silver lacks it
-    put(planted, silver, kept)
-    put(planted, silver, one(silver, 3))  # 3: silver has it twice
-    price = one(silver, 4)["price"][0].as_py()
-    put(planted, silver, changed(one(silver, 4), "quantity", price))  # 4: another quantity
-    lost = without(
-        without(without(tables[gold], one(gold, 5, "message_id"), "message_id"), one(gold, 8, "message_id"), "message_id"),
-        one(gold, 4, "message_id"),
-        "message_id",
-    )
-    put(planted, gold, lost)  # 5: gold lacks it
-    put(planted, gold, changed(one(gold, 4, "message_id"), "quantity", price))
-    first = put(planted, gold, one(gold, 6, "message_id"), **MARKS)
-    second = put(planted, gold, one(gold, 7, "message_id"), **MARKS)  # 6, 7: twice in gold, committed under one mark
-    hour = one(gold, 8, "message_id")["exchange_hour"][0].as_py()
-    put(planted, gold, changed(one(gold, 8, "message_id"), "exchange_hour", (hour + 1) % 24))  # 8: in another hour
+    def one(self, table: str, number: int) -> pa.Table:
+        """A trade's row in one of the tables."""
+        rows, key = self.tables[table], key_of(table)
+        wanted = pc.equal(rows[key], self.mine[key][number])
+        return rows.filter(pc.and_(wanted, pc.equal(rows["partition"], self.partition)) if key == "offset" else wanted)
 
-    report = audited(planted, "--sample", "all", "--wait", "0", exit_code=1)
-    (misplaced,) = [finding["key"] for finding in report["findings"] if finding["check"] == "files"]
-    assert f"exchange_hour={(hour + 1) % 24}" in misplaced
+    def all_but(self, table: str, *numbers: int) -> pa.Table:
+        rows = self.tables[table]
+        for number in numbers:
+            rows = without(rows, self.one(table, number), key_of(table))
+        return rows
 
-    def at(number: int) -> str:
-        return f"{TOPIC}:{partition}:{offsets[number]}"
+    def at(self, number: int) -> str:
+        return f"{TOPIC}:{self.partition}:{self.mine['offset'][number].as_py()}"
 
-    found = sorted((f["check"], f["kind"], f["table"], f["key"], f["rows"]) for f in report["findings"] if not f["notice"])
-    assert found == sorted(
-        [
-            ("offsets", "absent", bronze, at(0), 1),
-            ("coordinates", "orphan", silver, at(0), 1),
-            ("offsets", "doubled", bronze, at(1), 1),
-            ("coordinates", "absent", silver, at(1), 1),
-            ("coordinates", "absent", silver, at(2), 1),
-            ("ids", "orphan", gold, ids[2], 1),
-            ("coordinates", "doubled", silver, at(3), 1),
-            ("values", "altered", silver, at(4), 1),
-            ("ids", "absent", gold, ids[5], 1),
-            ("ids", "doubled", gold, ids[6], 1),
-            ("ids", "doubled", gold, ids[7], 1),
-            ("commits", "doubled", gold, f"{first}, {second}", 1),
-            ("partitions", "misplaced", gold, ids[8], 1),
-            ("files", "misplaced", gold, misplaced, 1),
+    def bronze(self) -> list[Expected]:
+        """0: bronze lacks it. 1: bronze has it twice."""
+        bronze, silver = BRONZE["binance"], SILVER["binance"]
+        put(self.planted, bronze, self.all_but(bronze, 0))
+        put(self.planted, bronze, self.one(bronze, 1))
+        return [
+            ("offsets", "absent", bronze, self.at(0), 1),
+            ("coordinates", "orphan", silver, self.at(0), 1),
+            ("offsets", "doubled", bronze, self.at(1), 1),
+            ("coordinates", "absent", silver, self.at(1), 1),
         ]
-    )
+
+    def silver(self) -> list[Expected]:
+        """2: silver lacks it. 3: silver has it twice. 4: another quantity, in gold too."""
+        silver = SILVER["binance"]
+        put(self.planted, silver, self.all_but(silver, 2, 4))
+        put(self.planted, silver, self.one(silver, 3))
+        put(self.planted, silver, self.altered(silver))
+        return [
+            ("coordinates", "absent", silver, self.at(2), 1),
+            ("ids", "orphan", GOLD, self.ids[2], 1),
+            ("coordinates", "doubled", silver, self.at(3), 1),
+            ("values", "altered", silver, self.at(4), 1),
+        ]
+
+    def altered(self, table: str) -> pa.Table:
+        row = self.one(table, 4)
+        return changed(row, "quantity", row["price"][0].as_py())
+
+    def gold(self) -> list[Expected]:
+        """5: gold lacks it. 6, 7: gold has it twice, committed under one mark. 8: in another hour."""
+        put(self.planted, GOLD, self.all_but(GOLD, 4, 5, 8))
+        put(self.planted, GOLD, self.altered(GOLD))
+        first, second = (put(self.planted, GOLD, self.one(GOLD, number), **MARKS) for number in (6, 7))
+        row = self.one(GOLD, 8)
+        day, hour = row["exchange_date"][0].as_py(), (row["exchange_hour"][0].as_py() + 1) % 24
+        put(self.planted, GOLD, changed(row, "exchange_hour", hour))
+        return [
+            ("ids", "absent", GOLD, self.ids[5], 1),
+            ("ids", "doubled", GOLD, self.ids[6], 1),
+            ("ids", "doubled", GOLD, self.ids[7], 1),
+            ("commits", "doubled", GOLD, f"{first}, {second}", 1),
+            ("partitions", "misplaced", GOLD, self.ids[8], 1),
+            ("files", "misplaced", GOLD, f"exchange_date={day}/exchange_hour={hour}", 1),
+        ]
+
+
+def key_of(table: str) -> str:
+    return "message_id" if table == GOLD else "offset"
+
+
+def test_each_planted_fault_is_named_with_its_repair(planted: Stack, pipeline: Stack) -> None:
+    planting = Planting(planted, pipeline)
+    for table in (BRONZE["kraken"], SILVER["kraken"], DLQ):
+        put(planted, table, planting.tables[table])
+    wanted = [*planting.bronze(), *planting.silver(), *planting.gold()]
+    report = audited(planted, "--sample", "all", "--wait", "0", exit_code=1)
+    found = [(f["check"], f["kind"], f["table"], partition_in(f["key"]), f["rows"]) for f in report["findings"] if not f["notice"]]
+    assert sorted(found) == sorted(wanted)
     assert not report["clean"]
     assert all(finding["evidence"] and finding["repair"] for finding in report["findings"])
     shown = planted.tradelake("audit", "--sample", "0", "--wait", "0", exit_code=1).stdout
-    assert f"wrong: ids: {gold} {ids[5]}: absent" in shown
+    assert f"wrong: ids: {GOLD} {planting.ids[5]}: absent" in shown
+
+
+def partition_in(key: str) -> str:
+    """A file's partition; any other key as it is."""
+    return "/".join(part for part in key.split("/") if part.startswith("exchange_")) or key
 
 
 def test_a_gap_in_binances_ids_is_a_notice_from_to(pipeline: Stack) -> None:
