@@ -22,7 +22,7 @@ from tradelake.home import Home
 from tradelake.jobs import Start, alive, changing, stop_jobs, submit_jobs
 from tradelake.lake import catalog, catalog_failures, connect, lake_failures
 from tradelake.query import message, spill_folder
-from tradelake.rebuild.comparison import Comparison, Verdict
+from tradelake.rebuild.comparison import Comparison, Rest, Verdict
 from tradelake.rebuild.layers import Days, compare_bronze, compare_gold, compare_silver
 from tradelake.rebuild.swap import Crowded, Staged
 from tradelake.rest import FlinkRest
@@ -34,7 +34,12 @@ CONTEXT_OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="The last day (UTC), itself included."),
     click.option("--swap", is_flag=True, help="Replace what is wrong. Without it, nothing is changed."),
     click.option(
-        "--wait", "patience", type=Patience(), default="60 s", show_default=True, help="For rows that are on their way; 0 does not wait."
+        "--wait",
+        "patience",
+        type=Patience(),
+        default="60 s",
+        show_default=True,
+        help="For rows that are on their way; 0 does not, and leaves all that is absent to the jobs.",
     ),
     click.option("--json", "as_json", is_flag=True, help="One object, for programs."),
 ]
@@ -174,16 +179,24 @@ def jobs_of(layer: str, exchanges: Sequence[str]) -> list[str]:
     return ["gold"] if layer == "gold" else [f"{layer}-{exchange}" for exchange in exchanges]
 
 
-def at_rest(settings: Settings, jobs: Sequence[str], tables: Sequence[str]) -> list[int] | None:
-    """How many rows the tables have; None while not every task of the jobs that write them runs."""
+def at_rest(settings: Settings, jobs: Sequence[str], tables: Sequence[str], before: Rest | None) -> Rest | None:
+    """See `Comparison`."""
+    now, rest = time.time() * 1000, FlinkRest(settings.environment.flink.rest, patience=0)
     try:
-        running = {job.name for job in FlinkRest(settings.environment.flink.rest, patience=0).jobs() if job.running}
+        running = {job.name: job.id for job in rest.jobs() if job.running}
+        if not all(job in running and (before is None or _checkpointed(rest, running[job], before.at_ms)) for job in jobs):
+            return None
     except Failure:
         return None
-    if not running.issuperset(jobs):
-        return None
     lake = catalog(settings)
-    return [Pins({name: lake.load_table((settings.pipeline.database, name))}).rows(name) for name in tables]
+    rows = tuple(Pins({name: lake.load_table((settings.pipeline.database, name))}).rows(name) for name in tables)
+    return Rest(rows, now) if before is None or before.rows == rows else None
+
+
+def _checkpointed(rest: FlinkRest, job_id: str, since_ms: float) -> bool:
+    """Whether a job has ended a checkpoint that it began after a moment."""
+    last = rest.checkpoints(job_id)["latest"]["completed"]
+    return last is not None and last["trigger_timestamp"] > since_ms
 
 
 def show(verdicts: dict[str, Verdict], snapshots: dict[str, int], swap: bool, as_json: bool, rebuild_id: str, seconds: float) -> None:

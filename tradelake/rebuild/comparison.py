@@ -1,7 +1,7 @@
 """A table beside what it must be: how many of its rows are right, which are to go, and which are to be added."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -56,6 +56,14 @@ class Verdict:
         self.examples.setdefault(kind, example)
 
 
+@dataclass(frozen=True)
+class Rest:
+    """Tables, and when they were looked at. `rows`: how many each has; `at_ms`: since the epoch."""
+
+    rows: tuple[int, ...]
+    at_ms: float
+
+
 @dataclass
 class Comparison:
     """One layer, compared piece by piece; a connection's temporary tables hold the piece, and the places of all rows that are to go.
@@ -63,8 +71,8 @@ class Comparison:
     Attributes:
         staged: target table -> where its new rows are written; empty where nothing is to be swapped.
         patience_s: how long to wait, in all, for rows that are on their way.
-        at_rest: how many rows the tables have while the jobs that write them run; None while one does not. What has not changed for all
-            of the patience has nothing on its way.
+        at_rest: asked before a wait, and again with its answer afterwards: None unless the jobs run, and, the second time, have ended a
+            checkpoint that they began since, without a row for their tables. Then nothing is on its way.
         waiting: told how many rows are waited for.
     """
 
@@ -72,14 +80,15 @@ class Comparison:
     pins: Pins
     staged: Mapping[str, "Staged"]
     patience_s: float
-    at_rest: Callable[[], Sequence[int] | None]
+    at_rest: Callable[[Rest | None], Rest | None]
     pause: Callable[[float], None]
     waiting: Callable[[int], None]
     verdicts: dict[str, Verdict] = field(default_factory=lambda: defaultdict(Verdict))
     now: str = field(default_factory=lambda: moment(datetime.now(UTC)))
-    _before: Sequence[int] | None = None
+    _before: Rest | None = None
 
     def __post_init__(self) -> None:
+        self._waits = self.patience_s > 0
         self.ask("no_drops")
 
     def ask(self, name: str, /, **parameters: str | int) -> list[tuple[object, ...]]:
@@ -106,15 +115,18 @@ class Comparison:
 
         if (left := missing()) == 0:
             return 0
+        if not self._waits:
+            self.ask("unknown_left_alone")
+            return left
         if self.patience_s > 0:
-            self._before = self.at_rest()
+            self._before = self.at_rest(None)
         while left and self.patience_s > 0:
             self.waiting(left)
             self.pause(min(POLL_S, self.patience_s))
             self.patience_s -= POLL_S
             strike()
             left = missing()
-        if left == 0 or (self._before is not None and self._before == self.at_rest()):
+        if left == 0 or (self._before is not None and self.at_rest(self._before) is not None):
             return 0
         on_their_way()
         self.ask(left_alone)

@@ -111,7 +111,7 @@ def compare_silver(comparison: Comparison, exchange: str, judge: Judge, days: Da
         comparison.ask("silver_lacking", **names)
         waiting = comparison.arrive(
             partial(comparison.ask, "silver_arrived", **where),
-            partial(comparison.ask, "silver_on_their_way", **where),
+            partial(comparison.ask, "silver_on_their_way", **relations, **where),
             "silver_left_alone",
         )
         comparison.verdicts[silver(exchange)].waiting += waiting
@@ -167,7 +167,7 @@ def compare_gold(comparison: Comparison, settings: Settings, exchanges: list[str
         comparison.ask("gold_lacking", traded=traded, silver_in_files=in_files(pins.with_places))
         comparison.verdicts[GOLD].waiting += comparison.arrive(
             partial(comparison.ask, "gold_arrived", day=which),
-            partial(_on_their_way, comparison, settings, in_files(str)),
+            partial(_on_their_way, comparison, settings, gold, in_files(pins.with_places)),
             "gold_left_alone",
         )
         for target, _, absent, key in comparison.ask("counted", target=f"'{GOLD}'", key="message_id"):
@@ -176,9 +176,9 @@ def compare_gold(comparison: Comparison, settings: Settings, exchanges: list[str
     comparison.verdicts[GOLD]
 
 
-def _on_their_way(comparison: Comparison, settings: Settings, silver_in_files: str) -> None:
+def _on_their_way(comparison: Comparison, settings: Settings, gold: str, silver_in_files: str) -> None:
     comparison.connection.register("commits", commits(settings))
-    comparison.ask("gold_on_their_way", silver_in_files=silver_in_files)
+    comparison.ask("gold_on_their_way", gold=gold, silver_in_files=silver_in_files)
 
 
 def _traded(day: date | None) -> str:

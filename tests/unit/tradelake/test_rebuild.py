@@ -13,7 +13,7 @@ from tests.unit.udfs.strategies import JUDGES, message
 from tradelake.audit.pins import DLQ, GOLD, REPLAYS
 from tradelake.latency import COMMITS
 from tradelake.rebuild import layers
-from tradelake.rebuild.comparison import Comparison, Verdict
+from tradelake.rebuild.comparison import Comparison, Rest, Verdict
 from tradelake.rebuild.layers import Days, compare_bronze, compare_gold, compare_silver
 
 BEYOND_REPAIR = {
@@ -59,7 +59,7 @@ def compared(
     layer: str,
     exchanges: Sequence[str] = tuple(TOPICS),
     days: Days = Days(),  # noqa: B008 - frozen
-    at_rest: Callable[[], Sequence[int] | None] = lambda: (1,),
+    at_rest: Callable[[Rest | None], Rest | None] = lambda before: Rest((), 0),
     pause: Callable[[float], None] = lambda seconds: None,
     patience_s: float = 4,
     **options: Any,
@@ -164,6 +164,11 @@ def test_a_replayed_message_stays_among_the_rejected(lake: duckdb.DuckDBPyConnec
     assert compared(lake, "silver", tables={REPLAYS: None}).verdicts[DLQ] == Verdict(right=5)
 
 
+def moving(before: Rest | None) -> Rest | None:
+    """Jobs that run, and go on writing."""
+    return Rest((), 0) if before is None else None
+
+
 class TestRowsOnTheirWay:
     def test_those_that_come_while_it_waits_are_not_added(self, lake: duckdb.DuckDBPyConnection) -> None:
         lake.execute(f"CREATE TEMP TABLE late AS FROM {GOLD} WHERE source_sequence = 1002")
@@ -173,8 +178,7 @@ class TestRowsOnTheirWay:
 
     def test_messages_beyond_the_last_are_left_to_the_job_that_moves(self, lake: duckdb.DuckDBPyConnection) -> None:
         lake.execute(f'DELETE FROM {SILVER_BINANCE} WHERE "partition" = 0 AND "offset" IN (3, 5)')
-        rows = iter(range(1000))
-        verdict = compared(lake, "silver", ["binance"], at_rest=lambda: (next(rows),)).verdicts[SILVER_BINANCE]
+        verdict = compared(lake, "silver", ["binance"], at_rest=moving).verdicts[SILVER_BINANCE]
         assert (verdict.waiting, verdict.added, verdict.wrong) == (1, 1, {"absent": 1})
 
     @pytest.mark.parametrize("moves", [True, False])
@@ -194,10 +198,15 @@ class TestRowsOnTheirWay:
         )
         last = f'SELECT message_id FROM {SILVER_BINANCE} WHERE "offset" IN (3, 5) AND "partition" = 0 OR "offset" = 5'
         lake.execute(f"DELETE FROM {GOLD} WHERE message_id IN ({last})")
-        rows = iter(range(1000))
-        at_rest = (lambda: (next(rows),)) if moves else (lambda: (1,))
-        verdict = compared(lake, "gold", ["binance"], at_rest=at_rest).verdicts[GOLD]
+        options = {"at_rest": moving} if moves else {}
+        verdict = compared(lake, "gold", ["binance"], **options).verdicts[GOLD]
         assert (verdict.waiting, verdict.added) == ((2, 1) if moves else (0, 3))
+
+    def test_without_a_wait_nothing_that_is_absent_is_added(self, lake: duckdb.DuckDBPyConnection) -> None:
+        lake.execute(f"DELETE FROM {GOLD} WHERE source_sequence = 1002")
+        lake.execute(f"UPDATE {GOLD} SET side = 'HOLD' WHERE source_sequence = 1003")
+        verdict = compared(lake, "gold", patience_s=0).verdicts[GOLD]
+        assert (verdict.wrong, verdict.waiting, verdict.added, verdict.dropped) == ({"altered": 1}, 1, 1, 1)
 
 
 class TestOfSomeDays:
