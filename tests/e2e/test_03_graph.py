@@ -102,6 +102,7 @@ def test_gold_keeps_the_first_of_equal_trades_in_an_insert_only_graph(pipeline: 
     assert description.count(f"gold-{GOLD}: Writer<br/>") == 1
 
 
+@pytest.mark.processes_only
 def test_golds_state_is_rocksdb_with_a_ttl(pipeline: Stack) -> None:
     job = pipeline.jobs()["gold"]["jid"]
     assert pipeline.rest(f"/jobs/{job}/checkpoints/config")["state_backend"] == "EmbeddedRocksDBStateBackend"

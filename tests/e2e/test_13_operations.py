@@ -41,6 +41,7 @@ for source in ("bronze_kraken_trades", "bronze_nobody"):
 """
 
 
+@pytest.mark.processes_only
 def test_a_job_that_starts_anew_leaves_no_connection_to_zookeeper_behind(pipeline: Stack) -> None:
     """Iceberg's sinks keep the locks of their tables' maintenance there."""
     before = connections_to_zookeeper(pipeline)
@@ -67,6 +68,7 @@ def test_the_job_shows_what_it_runs_with(pipeline: Stack) -> None:
     assert shown.items() >= {"job": "gold", "database": "market_data", "ttl": "86400000 ms", "conf": str(pipeline.pipeline_file)}.items()
 
 
+@pytest.mark.processes_only
 def test_a_savepoint_is_made_while_the_job_goes_on_and_the_web_ui_lists_it(pipeline: Stack) -> None:
     job = pipeline.jobs()["gold"]["jid"]
     printed = pipeline.tradelake("savepoint", "gold").stdout
@@ -124,7 +126,7 @@ def test_what_does_not_fit_is_refused_while_the_job_still_runs(pipeline: Stack) 
 
 def test_only_the_newest_state_is_restored(pipeline: Stack) -> None:
     printed = pipeline.tradelake("savepoint", "gold").stdout
-    (older,) = re.findall(r"^gold: (file:\S+)$", printed, re.M)
+    (older,) = re.findall(r"^gold: ((?:file|s3):\S+)$", printed, re.M)
     pipeline.settle()
     pipeline.tradelake("stop", "gold")
     assert "does not run" in pipeline.tradelake("savepoint", "gold", exit_code=1).stderr

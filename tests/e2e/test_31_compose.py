@@ -1,15 +1,16 @@
 """docker-compose.yml, started with a Docker engine: what it brings up holds every sample trade once."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from testcontainers.compose import DockerCompose
 
-from tests.conftest import ROOT
+from tests.e2e.containers import NO_ENGINE, composed, engine_answers, write_secrets
 from tests.e2e.waiting import wait_until
+
+pytestmark = pytest.mark.processes_only  # a whole project by itself: the containers of --stack=containers have its ports
 
 SAMPLE = 8_038
 COUNTS = (
@@ -18,25 +19,13 @@ COUNTS = (
 )
 
 
-def compose_answers() -> bool:
-    """Whether there is an engine, and a Compose that speaks to it."""
-    try:
-        commands = (["docker", "info"], ["docker", "compose", "version"])
-        return all(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in commands)
-    except OSError:
-        return False
-
-
 @pytest.fixture
-def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DockerCompose]:
+def compose(tmp_path: Path) -> Iterator[DockerCompose]:
     """The default profile in a project of its own, with secrets of its own; afterwards nothing of it is left."""
-    if not compose_answers():
-        pytest.skip("no Docker engine with Compose answers")
-    monkeypatch.setenv("COMPOSE_PROJECT_NAME", "tradelake-test")
-    secrets = tmp_path / "env"
-    secrets.write_text((ROOT / ".env.example").read_text().replace("=\n", f"={'0' * 40}\n"))
-    with DockerCompose(ROOT, build=True, wait=False, env_file=str(secrets)) as stack:
-        yield stack
+    if not engine_answers():
+        pytest.skip(NO_ENGINE)
+    with composed("tradelake-test", write_secrets(tmp_path / "env"), wait=False) as compose:
+        yield compose
 
 
 def ask(compose: DockerCompose, question: str) -> dict[str, int]:
