@@ -128,7 +128,9 @@ def test_only_the_newest_state_is_restored(pipeline: Stack) -> None:
     printed = pipeline.tradelake("savepoint", "gold").stdout
     (older,) = re.findall(r"^gold: ((?:file|s3):\S+)$", printed, re.M)
     pipeline.settle()
-    pipeline.tradelake("stop", "gold")
+    job = pipeline.jobs()["gold"]["jid"]
+    assert f"\n  {pipeline.environment['flink']['rest']}/#/job/completed/{job}/checkpoints\n" in pipeline.tradelake("stop", "gold").stdout
+    assert pipeline.rest(f"/jobs/{job}")["state"] == "FINISHED"
     assert "does not run" in pipeline.tradelake("savepoint", "gold", exit_code=1).stderr
     refused = pipeline.tradelake("restore", "gold", older, exit_code=1).stderr.replace("\n", "")
     newest = re.search(r"newest state of gold, which is (\S+):", refused)

@@ -107,7 +107,7 @@ def test_the_order_of_the_start_is_that_of_the_demo(compose: Compose) -> None:
 def test_every_mounted_file_and_volume_exists(compose: Compose, name: str) -> None:
     service = compose.services[name]
     for source in (volume.split(":")[0] for volume in service.volumes):
-        assert (ROOT / source).is_file() if source.startswith("./") else source in compose.volumes, source
+        assert (ROOT / source).exists() if source.startswith("./") else source in compose.volumes, source
     assert {mount.source for mount in service.configs} <= compose.configs.keys()
 
 
