@@ -1,4 +1,4 @@
-"""docker-compose.yml, started with a Docker engine: what it brings up holds every trade of the demo once, and what is broken with its reason."""
+"""docker-compose.yml, started with a Docker engine: what it brings up holds every trade of the demo once, and what is broken."""
 
 import json
 from collections.abc import Iterator
