@@ -67,7 +67,8 @@ def test_a_command_prints_what_it_must(used: tuple[Stack, Path], step: Step) -> 
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
-    command = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: f"127.0.0.1:{int(found[1]) - DEFAULT_BASE + stack.port_base}", step.command)
+    base = int(stack.environment["flink"]["rest"].rpartition(":")[2])
+    command = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: f"127.0.0.1:{int(found[1]) - DEFAULT_BASE + base}", step.command)
     ran = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,

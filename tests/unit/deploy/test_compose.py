@@ -1,6 +1,8 @@
 """docker-compose.yml keeps its promises, as far as that can be seen without a Docker engine."""
 
+import json
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -166,6 +168,21 @@ def test_the_environment_file_names_services_and_their_ports(compose: Compose) -
     assert (environment.flink.zookeeper, environment.flink.state) == ("zookeeper:2181", f"s3://{s3.STATE_BUCKET}/state")
     assert environment.catalog.warehouse == catalog.WAREHOUSE
     assert environment.s3.endpoint == compose.services["catalog"].environment["CATALOG_S3_ENDPOINT"]
+
+
+def test_compose_itself_accepts_the_file(tmp_path: Path) -> None:
+    """It needs no engine for that, and refuses what its schema does not have."""
+    secrets = tmp_path / "env"
+    secrets.write_text((ROOT / ".env.example").read_text().replace("=\n", "=made-up\n"))
+    profiles = [argument for profile in ("tools", "monitoring", "polaris") for argument in ("--profile", profile)]
+    command = ["docker", "compose", "--file", str(FILE), "--env-file", str(secrets), *profiles, "config", "--format", "json"]
+    if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker Compose here")
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    services = json.loads(ran.stdout)["services"]
+    assert {name: service["image"] for name, service in services.items()} == {name: one.image for name, one in read().services.items()}
+    assert {port["host_ip"] for service in services.values() for port in service.get("ports", [])} == {"127.0.0.1"}
 
 
 def own(services: dict[str, Service]) -> list[str]:
