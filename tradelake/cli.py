@@ -35,6 +35,7 @@ COMMANDS = {
     "audit": ("tradelake.audit.command:audit", "Prove that nothing is lost and nothing is doubled."),
     "trace": ("tradelake.trace:trace", "The whole life of one trade, on one screen."),
     "dlq": ("tradelake.dlq:dlq", "What was rejected, why, and what its bytes still tell."),
+    "rebuild": ("tradelake.rebuild.command:rebuild", "Compare a layer with the one before it, row by row; replace what is wrong."),
     "query": ("tradelake.query:query", "Ask the tables in SQL, read-only."),
     "sql": ("tradelake.sql_client:sql", "Flink's own SQL client, with catalog, tables and views in place."),
 }

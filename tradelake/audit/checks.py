@@ -12,7 +12,7 @@ import duckdb
 
 import sql
 from tradelake.audit.findings import SHOWN, Check, Finding, run_of
-from tradelake.audit.pins import DLQ, GOLD, REPLAYS, Ends, Pins, bronze, silver
+from tradelake.audit.pins import DLQ, GOLD, REBUILD, REPLAYS, Ends, Pins, bronze, silver
 from tradelake.latency import moment
 from udfs.trade import Trade
 
@@ -23,6 +23,7 @@ OUT_OF_SCOPE = 2**63 - 1
 EPOCH = datetime(1970, 1, 1)
 MARKS = ("flink.job-id", "flink.operator-id", "flink.max-committed-checkpoint-id")
 REPAIRS = "docs/audit.md, Repairs"
+REBUILT = "`tradelake rebuild {layer}` compares every row, --swap mends it"
 BEHIND = "wait and audit again; `tradelake jobs` shows whether {job} runs"
 LOST = "Kafka no longer has them, and none can be had again"
 EVER = "-infinity"
@@ -122,8 +123,8 @@ def offsets(books: Books, exchange: str, ends: Ends) -> None:
 def _within(kind: str, table: str, topic: str, partition: int, first: int, last: int, low: int) -> Iterator[Finding]:
     """A run of offsets that bronze lacks or has twice; what Kafka still has of it, and what it has no more."""
     if kind == "doubled":
-        evidence = "more than one row has this offset"
-        yield Finding(kind, table, run_of(topic, partition, first, last), last - first + 1, evidence, f"look at check commits; {REPAIRS}")
+        evidence, repair = "more than one row has this offset", f"look at check commits; {REBUILT.format(layer='bronze')}"
+        yield Finding(kind, table, run_of(topic, partition, first, last), last - first + 1, evidence, repair)
         return
     for a, b, repair in ((first, min(last, low - 1), LOST), (max(first, low), last, f"Kafka still has them: {REPAIRS}")):
         if a <= b:
@@ -192,7 +193,7 @@ def coordinates(books: Books, exchange: str) -> None:
             totals[kind] = total
             shown[kind] += last - first + 1
             evidence = f"rows in bronze {in_bronze}, in silver {in_silver}, in the dead-letter table {in_dlq}"
-            repair = REPAIRS
+            repair = REBUILT.format(layer="silver")
             if kind == "absent" and first > reached:
                 evidence += f"; silver has come to {reached}"
                 repair = BEHIND.format(job=f"silver-{exchange}")
@@ -238,7 +239,7 @@ def ids(books: Books) -> None:
 
 
 def _id(kind: str, in_gold: int, in_silver: int) -> tuple[str, str]:
-    anew = f"make gold anew from silver ({REPAIRS})"
+    anew = REBUILT.format(layer="gold")
     evidence = f"rows in gold {in_gold}, in silver {in_silver}"
     if kind == "doubled":
         return evidence, f"a repeat later than the TTL, or a commit that landed twice (check commits): {anew}"
@@ -253,7 +254,7 @@ def places(books: Books, layer: str, table: str) -> None:
         rows = books.ask(f"misplaced_{layer}", table=books.relation(table), since=books.moment, shown=SHOWN)
         for message_id, at, place, _ in rows:
             evidence = f"traded at {at or 'no time that there is'} UTC, and stands in {place}"
-            check.add(Finding("misplaced", table, str(message_id), 1, evidence, REPAIRS))
+            check.add(Finding("misplaced", table, str(message_id), 1, evidence, REBUILT.format(layer=layer)))
         check.count(rows[0][-1] - len(rows) if rows else 0)
 
 
@@ -268,7 +269,7 @@ def files(books: Books, layer: str, table: str) -> None:
                 if wanted != {key: file.partition.get(key) for key in wanted}:
                     stands = ", ".join(f"{key}={value}" for key, value in file.partition.items())
                     evidence = f"holds a trade of {_time(bound) or 'no time that there is'} UTC, and stands in the partition {stands}"
-                    check.add(Finding("misplaced", table, file.path, file.rows, evidence, REPAIRS))
+                    check.add(Finding("misplaced", table, file.path, file.rows, evidence, REBUILT.format(layer=layer)))
                     break
 
 
@@ -295,12 +296,20 @@ def commits(books: Books, table: str) -> None:
             summary = snapshot.summary.additional_properties if snapshot.summary else {}
             if mark := tuple(summary[name] for name in MARKS if name in summary):
                 marked[mark].append(snapshot)
+        rebuilt = max((s.sequence_number or 0 for s in snapshots if s.summary and REBUILD in s.summary.additional_properties), default=0)
         for mark, twice in marked.items():
             if len(twice) > 1 and len(mark) == len(MARKS):
                 rows = sum(int((s.summary or {}).get("added-records") or 0) for s in twice[1:])
                 evidence = "; ".join(f"{name}={value}" for name, value in zip(MARKS, mark, strict=True))
                 key = ", ".join(str(snapshot.snapshot_id) for snapshot in twice)
-                check.add(Finding("doubled", table, key, rows, evidence, f"Iceberg #14425; {REPAIRS}"))
+                # The snapshots stay, whatever became of their rows, which the other checks look at.
+                mended = all((snapshot.sequence_number or 0) < rebuilt for snapshot in twice)
+                repair = "none: the table was rebuilt since" if mended else f"Iceberg #14425; {REBUILT.format(layer=layer_of(table))}"
+                check.add(Finding("doubled", table, key, rows, evidence, repair, notice=mended))
+
+
+def layer_of(table: str) -> str:
+    return table.partition("_")[0]
 
 
 def gaps(books: Books, exchange: str) -> None:

@@ -21,6 +21,9 @@ GOLD, DLQ = "gold_crypto_trades", "silver_dlq_trades"
 REPLAYS = "silver_dlq_replays"
 """What `tradelake dlq replay` added to silver; there once it has added something."""
 
+REBUILD = "tradelake.rebuild"
+"""In the summary of a snapshot that a rebuild made: its id."""
+
 Ends = dict[tuple[str, int], tuple[int, int]]
 """(topic, partition) -> the first offset that Kafka still has, and the one after its last."""
 
@@ -59,6 +62,11 @@ class Pins:
             return sql.text("audit/no_replays")
         snapshot = self.tables[name].current_snapshot()
         return f"(FROM {name} AT (VERSION => {snapshot.snapshot_id}))" if snapshot else f"(FROM {name} WHERE false)"
+
+    def with_places(self, name: str) -> str:
+        """The pinned table, with the virtual columns `filename` and `file_row_number`: where a row stands."""
+        snapshot = self.tables[name].current_snapshot()
+        return f"{name} AT (VERSION => {snapshot.snapshot_id})" if snapshot else sql.text("rebuild/no_rows", table=name)
 
     def files(self, name: str) -> Iterator[DataFile]:
         """Its data files, a manifest at a time."""

@@ -7,7 +7,7 @@ from typing import Any
 import conf
 import sql
 from conf.settings import Settings, microseconds
-from tradelake.audit.checks import REPAIRS, Books
+from tradelake.audit.checks import REBUILT, Books
 from tradelake.audit.findings import Finding, run_of
 from tradelake.audit.pins import DLQ, REPLAYS, bronze, silver
 from tradelake.console import Failure
@@ -26,7 +26,7 @@ VALUE_SHOWN = 100
 """Characters of a value in a finding."""
 AT_ONCE = 500
 """Rows held at a time: a message may be a megabyte."""
-CHANGED = f"were the rules or their settings changed since? If not: {REPAIRS}"
+CHANGED = f"were the rules or their settings changed since? {REBUILT.format(layer='silver')}"
 REGISTERED = "its schema was registered after it had been rejected: `tradelake dlq replay --reason unknown_schema_id`"
 
 

@@ -1,0 +1,2 @@
+-- How many rows may be on their way.
+SELECT count(*) FROM lacking WHERE NOT replaced

@@ -1,0 +1,114 @@
+"""New files beside a table, and the one commit that puts them in the place of old ones."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from tradelake.audit.pins import REBUILD
+from tradelake.console import Failure
+
+if TYPE_CHECKING:
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+ATTEMPTS = 20
+
+
+class Staged:
+    """Data files of a table that no snapshot names yet."""
+
+    def __init__(self, table: "Table") -> None:
+        self.table = table
+        self._files: list[DataFile] = []
+        self._gone: list[DataFile] = []
+
+    def add(self, rows: pa.Table) -> None:
+        """Write rows as data files, one for each of their partitions."""
+        from pyiceberg.io.pyarrow import _dataframe_to_data_files  # what its own `append` is made of
+
+        schema = self.table.schema().as_arrow()
+        fitting = rows.select(schema.names).cast(schema)
+        self._files += _dataframe_to_data_files(self.table.metadata, fitting, self.table.io)
+
+    def replace(self, drops: Iterable[tuple[str, list[int]]]) -> None:
+        """Write the other rows of these files as new ones; the files are to go.
+
+        Args:
+            drops: a file of the table's snapshot, and the numbers of its rows that are to go.
+        """
+        files: dict[str, DataFile] = {}
+        for name, numbers in drops:
+            files = files or {file.file_path: file for file in self._current()}
+            old = files[name]
+            rows = self._rows(old)
+            stays = np.ones(rows.num_rows, bool)
+            stays[numbers] = False
+            if stays.any():
+                self.add(rows.filter(pa.array(stays)))
+            self._gone.append(old)
+
+    def _current(self) -> "Iterable[DataFile]":
+        snapshot = self.table.current_snapshot()
+        for manifest in snapshot.manifests(self.table.io) if snapshot else ():
+            for entry in manifest.fetch_manifest_entry(self.table.io, discard_deleted=True):
+                yield entry.data_file
+
+    def _rows(self, file: "DataFile") -> pa.Table:
+        """A file's rows in their order."""
+        from pyiceberg.expressions import AlwaysTrue
+        from pyiceberg.io.pyarrow import ArrowScan
+        from pyiceberg.table import FileScanTask
+
+        scan = ArrowScan(self.table.metadata, self.table.io, self.table.schema(), AlwaysTrue())
+        rows = scan.to_table([FileScanTask(file)])
+        if rows.num_rows != file.record_count:
+            raise Failure(
+                f"{file.file_path} has {file.record_count} rows by the table's metadata, and {rows.num_rows} were read; nothing is changed"
+            )
+        return rows
+
+    def commit(self, rebuild_id: str) -> int | None:
+        """Swap, in one snapshot; its id, None where there is nothing to swap. What jobs append meanwhile stays.
+
+        Raises:
+            Failure: one of the old files is not in the table any more, or the catalog took no attempt; nothing is changed. Or its answer
+                was lost.
+        """
+        from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
+
+        if not self._files and not self._gone:
+            return None
+        name = self.table.name()[-1]
+        for _ in range(ATTEMPTS):
+            self.table.refresh()
+            self.table.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: its own retries refuse every append of a job
+            try:
+                self._commit(rebuild_id)
+            except CommitFailedException:
+                continue
+            except ValidationException as error:
+                self.discard()
+                raise Failure(f"{name} was changed by another rebuild meanwhile; nothing is changed, run it again") from error
+            except CommitStateUnknownException as error:
+                raise Failure(f"the catalog did not say whether {name} is swapped; run it again, which compares first") from error
+            self._files, self._gone = [], []
+            snapshot = self.table.current_snapshot()
+            assert snapshot
+            return snapshot.snapshot_id
+        self.discard()
+        raise Failure(f"{name} was committed to {ATTEMPTS} times in between; nothing is changed. Stop the job that writes it for the swap")
+
+    def _commit(self, rebuild_id: str) -> None:
+        with self.table.transaction() as transaction, transaction.update_snapshot({REBUILD: rebuild_id}).overwrite() as overwrite:
+            for file in self._gone:
+                overwrite.delete_data_file(file)
+            for file in self._files:
+                overwrite.append_data_file(file)
+
+    def discard(self) -> None:
+        """Remove the files, which no snapshot names."""
+        for file in self._files:
+            self.table.io.delete(file.file_path)
+        self._files = []
