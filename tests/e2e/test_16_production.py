@@ -83,11 +83,15 @@ def test_a_command_prints_what_it_must(used: tuple[Stack, Path], step: Step) -> 
 
 
 def missing(wanted: list[str], printed: str) -> list[str]:
-    """The lines that are not there, in this order. `...` stands for anything; a line of it alone for any lines."""
+    """The lines that are not there, in this order. `...` stands for anything, a line of it alone for any lines; spaces do not count."""
     left, lines = iter(printed.splitlines()), []
     for line in wanted:
         if line != "...":
-            pattern = ".*".join(map(re.escape, line.split("...")))
-            if not any(re.fullmatch(pattern, found.rstrip()) for found in left):
+            pattern = ".*".join(map(re.escape, spaced(line).split("...")))
+            if not any(re.fullmatch(pattern, spaced(found)) for found in left):
                 lines.append(line)
     return lines
+
+
+def spaced(line: str) -> str:
+    return " ".join(line.split())
