@@ -1,5 +1,8 @@
 """For all tests: the recordings, the order of the run, and no skip that is not agreed on."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,24 @@ from tests.truth.recordings import Recordings
 ROOT = Path(__file__).parents[1]
 CAPTURES = ROOT.parent / "shared" / "captures"
 SAMPLE = ROOT / "tradelake" / "produce" / "sample"
-AGREED_SKIPS = pytest.StashKey[set[tuple[str, str]]]()
+AGREED_SKIPS = pytest.StashKey[list["Agreed"]]()
 OTHER_SKIPS = pytest.StashKey[list[tuple[str, str]]]()
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """A test that may be skipped, and why; where an option of the run is named, only with that, and `test` is a pattern of ids."""
+
+    test: str
+    reason: str
+    option: str = ""
+
+    def fits(self, test: str, reason: str, option: Callable[[str], object]) -> bool:
+        """Whether it is this skip. `option`: the value of an option of this run."""
+        if not self.option:
+            return (test, reason) == (self.test, self.reason)
+        name, _, value = self.option.partition("=")
+        return option(name) == value and reason == self.reason and fnmatchcase(test, self.test)
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +54,17 @@ def recordings() -> Recordings:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    stacks = ("processes", "containers")
+    parser.addoption("--stack", choices=stacks, default=stacks[0], help="end-to-end tests run on plain processes, or on docker-compose.yml")
     parser.addoption("--stack-home", type=Path, help="end-to-end tests work on this home, and leave it, instead of one of their own")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     agreed = yaml.safe_load(Path(__file__).with_name("skips.yaml").read_text(encoding="utf-8")) or []
-    config.stash[AGREED_SKIPS] = {(skip["test"], skip["reason"]) for skip in agreed}
+    config.stash[AGREED_SKIPS] = [Agreed(**skip) for skip in agreed]
     config.stash[OTHER_SKIPS] = []
+    if config.getoption("stack") == "containers" and config.getoption("stack_home"):
+        raise pytest.UsageError("--stack-home is for --stack=processes: containers have a home of their own")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,7 +91,7 @@ def note_skip(config: pytest.Config, report: pytest.TestReport | pytest.CollectR
         return
     reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else str(report.longrepr)
     skip = (report.nodeid.removeprefix("tests/"), reason)
-    if skip not in config.stash[AGREED_SKIPS]:
+    if not any(agreed.fits(*skip, config.getoption) for agreed in config.stash[AGREED_SKIPS]):
         config.stash[OTHER_SKIPS].append(skip)
 
 

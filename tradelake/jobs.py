@@ -59,7 +59,10 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
 @click.pass_obj
 def stop(home: Home, jobs: tuple[str, ...]) -> None:
-    """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run."""
+    """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run.
+
+    Flink's web UI shows a stopped job for an hour, among those that are completed.
+    """
     started, names = time.monotonic(), known(home, jobs)
     running = alive(home)
     for name in jobs:
@@ -67,7 +70,8 @@ def stop(home: Home, jobs: tuple[str, ...]) -> None:
             raise Failure(f"{name} does not run; `tradelake status` shows what does")
     stopped = stop_jobs(home, [name for name in names if name in running])
     for name, state in stopped.items():
-        output.print(f"{name}: {state}", soft_wrap=True, markup=False)
+        page = rest_of(home).page(running[name].id, "checkpoints", ended=True)
+        output.print(f"{name}: {state}\n  {page}", soft_wrap=True, markup=False)
     output.print(f"{len(stopped)} stopped with savepoints in {time.monotonic() - started:.1f} s")
 
 

@@ -66,9 +66,9 @@ class FlinkRest:
         """Begin to cancel a job, without a savepoint."""
         self._send("PATCH", f"/jobs/{job_id}?mode=cancel")
 
-    def page(self, job_id: str, tab: str = "overview") -> str:
+    def page(self, job_id: str, tab: str = "overview", *, ended: bool = False) -> str:
         """The address of a job's page in Flink's web UI."""
-        return f"{self.url}/#/job/running/{job_id}/{tab}"
+        return f"{self.url}/#/job/{'completed' if ended else 'running'}/{job_id}/{tab}"
 
     def savepoint_status(self, job_id: str, trigger: str) -> dict[str, Any]:
         return self.get(f"/jobs/{job_id}/savepoints/{trigger}")

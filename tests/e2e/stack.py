@@ -59,6 +59,10 @@ class Stack:
         self.pipeline: dict[str, Any] = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
         self.topics = {name: exchange["topic"] for name, exchange in self.pipeline["exchanges"].items()}
 
+    def with_pipeline(self, pipeline: Path) -> "Stack":
+        """The same stack, commanded with another pipeline file."""
+        return Stack(self.home, self.port_base, pipeline)
+
     # Commands
 
     def tradelake(self, *arguments: object, exit_code: int = 0) -> Ran:
@@ -87,7 +91,7 @@ class Stack:
 
     def flink_run(self, layer: str, exchange: str = "", *arguments: object) -> Ran:
         script = Path(__file__).parents[2] / "flink_jobs" / f"{layer}.py"
-        given = ["--conf", self.pipeline_file, "--environment", self.home / "environment.yaml", *arguments]
+        given = ["--conf", self.pipeline_file, "--environment", self.environment_of_jobs, *arguments]
         return self.flink("run", "--detached", "-py", script, *(["--exchange", exchange] if exchange else []), *given)
 
     def status(self) -> dict[str, Any]:
@@ -105,6 +109,11 @@ class Stack:
         return pid_in(self.status(), part)
 
     # What it stands on
+
+    @property
+    def environment_of_jobs(self) -> Path:
+        """The environment's file by which jobs are planned."""
+        return self.home / "environment.yaml"
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -135,6 +144,10 @@ class Stack:
     def processes(self) -> list[psutil.Process]:
         """Every process that works in this home, found by command line, environment and working directory."""
         return [p for p in psutil.process_iter() if p.pid != os.getpid() and str(self.home) in _traces(p)]
+
+    def logs(self) -> dict[str, str]:
+        """What each part has written, by the name of its log."""
+        return {log.name: log.read_text(encoding="utf-8", errors="replace") for log in sorted((self.home / "logs").glob("*.log"))}
 
     # Flink
 

@@ -13,6 +13,8 @@ from tests.e2e.stack import Stack, free_port_base
 from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, V2_COLUMNS
 from tests.truth.recordings import Recordings
 
+pytestmark = pytest.mark.processes_only
+
 RATE = 2_000
 
 

@@ -113,6 +113,7 @@ def test_no_row_of_silver_or_gold_is_handed_from_one_thread_to_another_on_its_wa
         assert source in task, job
 
 
+@pytest.mark.processes_only
 def test_golds_state_is_rocksdb_with_a_ttl(pipeline: Stack) -> None:
     job = pipeline.jobs()["gold"]["jid"]
     assert pipeline.rest(f"/jobs/{job}/checkpoints/config")["state_backend"] == "EmbeddedRocksDBStateBackend"

@@ -11,6 +11,8 @@ from tests.e2e.stack import Stack
 from tests.e2e.test_04_evolution import assert_silver_holds, evolved
 from tests.truth.lake import BRONZE, DLQ, SILVER
 
+pytestmark = pytest.mark.processes_only
+
 EACH = 50
 
 

@@ -12,6 +12,7 @@ from tests.truth.lake import TABLES
 PARTS = ("zookeeper", "kafka", "s3", "catalog", "registry", "jobmanager", "taskmanager")
 
 
+@pytest.mark.processes_only
 def test_up_a_second_time_is_harmless(pipeline: Stack) -> None:
     before = {part["name"]: part["pid"] for part in pipeline.status()["parts"]}, pipeline.counts()
     jobs = {name: job["jid"] for name, job in pipeline.jobs().items()}
@@ -20,6 +21,7 @@ def test_up_a_second_time_is_harmless(pipeline: Stack) -> None:
     assert {name: job["jid"] for name, job in pipeline.jobs().items()} == jobs
 
 
+@pytest.mark.processes_only
 def test_status_names_every_part_and_every_job(pipeline: Stack) -> None:
     status = pipeline.status()
     assert status["running"] is True
@@ -30,15 +32,18 @@ def test_status_names_every_part_and_every_job(pipeline: Stack) -> None:
     assert all(name in printed for name in (*PARTS, *pipeline.job_names))
 
 
+@pytest.mark.processes_only
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_has_a_log(pipeline: Stack, part: str) -> None:
     assert len(pipeline.tradelake("logs", part, "--lines", 3).stdout.splitlines()) == 3
 
 
+@pytest.mark.processes_only
 def test_the_whole_stack_needs_less_than_eight_gigabytes(pipeline: Stack) -> None:
     assert sum(part["memory"] for part in pipeline.status()["parts"]) < 8e9
 
 
+@pytest.mark.processes_only
 def test_everything_listens_on_the_loopback_address_only(pipeline: Stack) -> None:
     places = {
         (part_of(process), connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
@@ -68,7 +73,7 @@ def misfit(pipeline: Stack, tmp_path: pytest.TempPathFactory) -> Iterator[Stack]
     database = "misfits"
     file = pipeline.home / "misfits.yaml"
     file.write_text(pipeline.pipeline_file.read_text(encoding="utf-8").replace("database: market_data", f"database: {database}"))
-    stack = Stack(pipeline.home, pipeline.port_base, file)
+    stack = pipeline.with_pipeline(file)
     stack.tradelake("tables", "create")
     with stack.lake.table("gold_crypto_trades").update_schema(allow_incompatible_changes=True) as change:
         change.delete_column("vendor_data")
@@ -93,7 +98,6 @@ def test_tables_that_do_not_fit_are_named_with_what_differs_and_left_alone(misfi
 
 WRONG_USAGE = (
     ("no-such-command",),
-    ("up", "--port-base", "seven"),
     ("submit", "no-such-job"),
     ("stop", "no-such-job"),
     ("produce",),
@@ -102,11 +106,15 @@ WRONG_USAGE = (
     ("produce", "--generate", "0"),
     ("produce", "--generate", "1", "--duplicates", "2"),
     ("query",),
-    ("logs", "no-such-part"),
 )
+WRONG_USAGE_OF_PROCESSES = (("up", "--port-base", "seven"), ("logs", "no-such-part"))
 
 
-@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [*WRONG_USAGE, *(pytest.param(arguments, marks=pytest.mark.processes_only) for arguments in WRONG_USAGE_OF_PROCESSES)],
+    ids=" ".join,
+)
 def test_wrong_usage_is_exit_code_two_with_a_message(pipeline: Stack, arguments: tuple[str, ...]) -> None:
     ran = pipeline.tradelake(*arguments, exit_code=2)
     assert ran.stdout == ""
@@ -116,7 +124,6 @@ def test_wrong_usage_is_exit_code_two_with_a_message(pipeline: Stack, arguments:
 FAILURES = {
     ("query", "SELECT * FROM no_such_table"): "no_such_table",
     ("submit", "gold"): "gold runs already",
-    ("up", "--port-base", "40000"): "is up, at port base",
 }
 
 
@@ -124,6 +131,13 @@ FAILURES = {
 def test_a_failure_is_exit_code_one_with_a_line_that_says_what(pipeline: Stack, arguments: tuple[str, ...]) -> None:
     ran = pipeline.tradelake(*arguments, exit_code=1)
     assert FAILURES[arguments] in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.processes_only
+def test_up_at_other_ports_is_exit_code_one_with_a_line_that_says_what(pipeline: Stack) -> None:
+    ran = pipeline.tradelake("up", "--port-base", "40000", exit_code=1)
+    assert "is up, at port base" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 

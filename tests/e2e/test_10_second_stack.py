@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.stack import Stack, free_port_base
 
+pytestmark = pytest.mark.processes_only
+
 
 @pytest.fixture(scope="module")
 def second(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -1,8 +1,12 @@
 """The whole stack goes down and comes up again: the same counts, the same jobs, and new trades arrive once."""
 
+import pytest
+
 from tests.e2e import raw
 from tests.e2e.stack import Stack
 from tests.truth.lake import BRONZE, GOLD, SILVER
+
+pytestmark = pytest.mark.processes_only
 
 
 def test_down_and_up_keep_every_row_and_every_job(pipeline: Stack) -> None:

@@ -13,6 +13,8 @@ from tests.e2e.stack import Stack, pid_in
 from tests.e2e.waiting import wait_until
 from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER
 
+pytestmark = pytest.mark.processes_only
+
 RATE = 300
 ENDLESS = 10_000_000
 Flow = tuple[subprocess.Popen[str], dict[str, int]]

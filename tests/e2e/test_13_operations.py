@@ -40,6 +40,7 @@ for source in ("bronze_kraken_trades", "bronze_nobody"):
 """
 
 
+@pytest.mark.processes_only
 def test_a_job_that_starts_anew_leaves_no_connection_to_zookeeper_behind(pipeline: Stack) -> None:
     """Iceberg's sinks keep the locks of their tables' maintenance there."""
     before = connections_to_zookeeper(pipeline)
@@ -66,6 +67,7 @@ def test_the_job_shows_what_it_runs_with(pipeline: Stack) -> None:
     assert shown.items() >= {"job": "gold", "database": "market_data", "ttl": "86400000 ms", "conf": str(pipeline.pipeline_file)}.items()
 
 
+@pytest.mark.processes_only
 def test_a_savepoint_is_made_while_the_job_goes_on_and_the_web_ui_lists_it(pipeline: Stack) -> None:
     job = pipeline.jobs()["gold"]["jid"]
     printed = pipeline.tradelake("savepoint", "gold").stdout
@@ -123,9 +125,11 @@ def test_what_does_not_fit_is_refused_while_the_job_still_runs(pipeline: Stack) 
 
 def test_only_the_newest_state_is_restored(pipeline: Stack) -> None:
     printed = pipeline.tradelake("savepoint", "gold").stdout
-    (older,) = re.findall(r"^gold: (file:\S+)$", printed, re.M)
+    (older,) = re.findall(r"^gold: ((?:file|s3):\S+)$", printed, re.M)
     pipeline.settle()
-    pipeline.tradelake("stop", "gold")
+    job = pipeline.jobs()["gold"]["jid"]
+    assert f"\n  {pipeline.environment['flink']['rest']}/#/job/completed/{job}/checkpoints\n" in pipeline.tradelake("stop", "gold").stdout
+    assert pipeline.rest(f"/jobs/{job}")["state"] == "FINISHED"
     assert "does not run" in pipeline.tradelake("savepoint", "gold", exit_code=1).stderr
     refused = pipeline.tradelake("restore", "gold", older, exit_code=1).stderr.replace("\n", "")
     newest = re.search(r"newest state of gold, which is (\S+):", refused)

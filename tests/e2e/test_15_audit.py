@@ -65,7 +65,7 @@ def planted(pipeline: Stack, tmp_path: Path) -> Iterator[Stack]:
     pipeline.settle()
     file = tmp_path / "planted.yaml"
     file.write_text(yaml.safe_dump(pipeline.pipeline | {"database": PLANTED}), encoding="utf-8")
-    stack = Stack(pipeline.home, pipeline.port_base, file)
+    stack = pipeline.with_pipeline(file)
     stack.tradelake("tables", "create")
     yield stack
     catalog = pipeline.lake.catalog()

@@ -20,6 +20,8 @@ from tests.truth.lake import BRONZE, DLQ, SILVER, TABLES
 from tradelake.flink import client_variables
 from tradelake.home import Home
 
+pytestmark = pytest.mark.processes_only
+
 JOBS = ("bronze-binance", "silver-binance")
 PYTHON = "python.zip/bin/python"
 OF_FLINK = ("JAVA_HOME", "FLINK_HOME", "FLINK_CONF_DIR", "FLINK_LOG_DIR", "FLINK_PLUGINS_DIR")
@@ -71,7 +73,7 @@ def elsewhere(stack: Stack, archives: Path, tmp_path_factory: pytest.TempPathFac
     (folder / "pipeline.yaml").write_text(yaml.safe_dump(stack.pipeline | {"database": "elsewhere", "exchanges": exchanges}))
     flink = stack.environment["flink"] | {"state": (folder / "state").as_uri()}
     (folder / "environment.yaml").write_text(yaml.safe_dump(stack.environment | {"flink": flink}))
-    own = Stack(stack.home, stack.port_base, folder / "pipeline.yaml")
+    own = stack.with_pipeline(folder / "pipeline.yaml")
     stack.tradelake("stop", *JOBS)
     own.tradelake("topics", "create")
     own.tradelake("tables", "create")

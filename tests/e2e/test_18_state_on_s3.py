@@ -13,6 +13,8 @@ from tests.e2e import raw
 from tests.e2e.stack import Ran, Stack, run
 from tests.truth.lake import GOLD
 
+pytestmark = pytest.mark.processes_only
+
 STATE = "s3://flink/state"
 
 

@@ -154,6 +154,7 @@ def sessions(stack: Stack) -> list[dict[str, Any]]:
     return [job for name, job in stack.jobs().items() if name.startswith("tradelake sql ")]
 
 
+@pytest.mark.processes_only
 def test_streaming_shows_each_new_trade_until_it_is_interrupted(still: Stack) -> None:
     """And waits for them quietly. The client alone would end, and leave its query running on the cluster."""
     client = still.start("sql", "--file", EXAMPLES / "streaming.sql")
@@ -195,6 +196,7 @@ def cores(pid: int, seconds: float = 5) -> float:
     return (used() - before) / seconds
 
 
+@pytest.mark.processes_only
 def test_a_query_without_an_end_is_ended_after_the_time_given(still: Stack, tmp_path: Path) -> None:
     script = tmp_path / "stream.sql"
     script.write_text(f"SET 'execution.runtime-mode' = 'streaming';\n{STREAM}", encoding="utf-8")
@@ -218,7 +220,7 @@ def test_without_tables_there_are_no_views_and_the_client_says_so(still: Stack, 
     pipeline.write_text(still.pipeline_file.read_text(encoding="utf-8").replace("database: market_data", "database: not_there_yet"))
     script = tmp_path / "show.sql"
     script.write_text("SHOW TABLES;\n", encoding="utf-8")
-    ran = Stack(still.home, still.port_base, pipeline).tradelake("sql", "--file", script)
+    ran = still.with_pipeline(pipeline).tradelake("sql", "--file", script)
     assert "no views: there is no gold_crypto_trades, silver_dlq_trades; `tradelake tables create`" in ran.stderr
     assert answers(ran.stdout) == []
     still.lake.catalog().drop_namespace("not_there_yet")

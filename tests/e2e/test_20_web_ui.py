@@ -155,3 +155,11 @@ def test_a_job_shows_what_it_runs_with(browser: Browser, pipeline: Stack) -> Non
     for parameter in ("job gold", "database market_data", "ttl 86400000 ms", "watermark 300000 ms", f"conf {pipeline.pipeline_file}"):
         browser.wait_for("tbody tr", parameter)
     browser.picture("7-parameters")
+
+
+def test_the_page_that_stop_prints_shows_the_savepoint_of_the_ended_job(browser: Browser, pipeline: Stack) -> None:
+    printed = pipeline.tradelake("stop", "gold").stdout
+    pipeline.tradelake("submit", "gold")
+    place, page = re.search(r"^gold: (\S+)\n\s+(\S+)$", printed, re.M).groups()  # type: ignore[union-attr]
+    browser.open(page)
+    browser.wait_for("flink-job-checkpoints", f"Path: {place}")

@@ -13,6 +13,8 @@ from tests.unit.udfs.strategies import BINANCE, KRAKEN
 from tradelake.audit.values import judge_of
 from udfs.rejected import Rejected
 
+pytestmark = pytest.mark.processes_only
+
 COUNT = 2500
 """Of each exchange."""
 LARGEST = 900_000

@@ -13,6 +13,7 @@ LONGEST_S = 25.0
 """Longer than the heartbeats' timeout."""
 
 
+@pytest.mark.processes_only
 @pytest.mark.parametrize("kind", ["fixed", "fresh"])
 def test_nothing_is_lost_or_doubled_whatever_happens(pipeline: Stack, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A seed that failed is in the report: `make chaos SEED=...` does the same again."""

@@ -30,7 +30,7 @@ def eager(pipeline: Stack, tmp_path: Path) -> Iterator[Stack]:
 def with_expiry(stack: Stack, folder: Path, expiry: dict[str, object]) -> Stack:
     file = folder / "expiry.yaml"
     file.write_text(yaml.safe_dump(stack.pipeline | {"expiry": expiry}), encoding="utf-8")
-    return Stack(stack.home, stack.port_base, file)
+    return stack.with_pipeline(file)
 
 
 def test_snapshots_expire_behind_running_readers_and_no_row_is_lost(eager: Stack) -> None:

@@ -28,6 +28,8 @@ from tradelake.stack import kafka
 from tradelake.stack.part import ENCODING, Site
 from tradelake.stack.ports import Ports
 
+pytestmark = pytest.mark.processes_only
+
 DATABASE, USER, COUNT = f"secured_{token_hex(3)}", "tradelake", 60
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 JOBS = (("bronze", "binance"), ("silver", "binance"), ("gold", ""))

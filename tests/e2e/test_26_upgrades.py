@@ -25,7 +25,7 @@ def other(pipeline: Stack, tmp_path: Path) -> Iterator[Stack]:
     changed["jobs"]["gold"]["ttl"] = "48 h"
     file = tmp_path / "other.yaml"
     file.write_text(yaml.safe_dump(changed), encoding="utf-8")
-    yield Stack(pipeline.home, pipeline.port_base, file)
+    yield pipeline.with_pipeline(file)
     pipeline.tradelake("upgrade")
 
 

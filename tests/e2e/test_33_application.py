@@ -24,6 +24,8 @@ from tradelake import container
 from tradelake.flink import flink_variables
 from tradelake.jar_placement import flink_home
 
+pytestmark = pytest.mark.processes_only
+
 DATABASE = "application"
 LOOPBACK = "127.0.0.1"
 
@@ -116,7 +118,7 @@ class Application:
 @pytest.fixture
 def application(stack: Stack, tmp_path: Path) -> Iterator[Application]:
     application = Application(stack, tmp_path)
-    other = Stack(stack.home, stack.port_base, application.pipeline)
+    other = stack.with_pipeline(application.pipeline)
     other.tradelake("tables", "create")
     try:
         yield application

@@ -4,9 +4,12 @@ import json
 import re
 
 import httpx
+import pytest
 
 from tests.conftest import ROOT
 from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.processes_only
 
 DASHBOARD = ROOT / "docker" / "grafana" / "pipeline.json"
 

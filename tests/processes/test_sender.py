@@ -186,6 +186,15 @@ def test_generated_trades_repeats_and_bad_messages_all_arrive(settings, arrived)
     assert report.bad > 50
 
 
+def test_the_demos_messages_repeats_and_bad_ones_all_arrive(home, arrived):
+    sent = json.loads(run(home, "demo", "--json").stdout)
+    assert {name: sent[name] for name in ("sent", "duplicates", "bad", "failed")} == {
+        "sent": 8_218, "duplicates": 170, "bad": 10, "failed": 0,
+    }  # fmt: skip
+    values = {exchange: [value for _, value, _, _ in arrived(f"{exchange}-trades")] for exchange in ("binance", "kraken")}
+    assert {exchange: len(some) for exchange, some in values.items()} == {"binance": 8_168, "kraken": 50}
+
+
 def test_a_missing_topic_is_named(settings):
     exchanges = {**settings.pipeline.exchanges, "binance": settings.pipeline.exchanges["binance"].model_copy(update={"topic": "nowhere"})}
     elsewhere = settings.model_copy(update={"pipeline": settings.pipeline.model_copy(update={"exchanges": exchanges})})

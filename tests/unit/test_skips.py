@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Agreed
+
 ROOT = Path(__file__).parents[2]
 AGREED = "- {test: test_some.py::test_agreed, reason: no such hardware here}\n"
 TEST = 'import pytest\n\ndef test_agreed():\n    pytest.skip("no such hardware here")\n'
@@ -26,6 +28,24 @@ def test_an_agreed_skip_passes(tmp_path: Path) -> None:
     ran = run(tmp_path, AGREED, test_some=TEST)
     assert ran.returncode == pytest.ExitCode.OK, ran.stdout
     assert "1 skipped" in ran.stdout
+
+
+PATTERN = Agreed("e2e/*", "no engine here", "--stack=containers")
+
+
+@pytest.mark.parametrize(
+    ("agreed", "test", "reason", "stack"),
+    [
+        (PATTERN, "e2e/test_some.py::test_one[a]", "no engine here", "processes"),
+        (PATTERN, "unit/test_some.py::test_one[a]", "no engine here", "containers"),
+        (PATTERN, "e2e/test_some.py::test_one[a]", "another", "containers"),
+        (Agreed("e2e/*", "no engine here"), "e2e/test_some.py::test_one[a]", "no engine here", "containers"),
+    ],
+    ids=["without the option", "another test", "another reason", "a pattern without an option"],
+)
+def test_a_pattern_agrees_in_runs_with_its_option_alone(agreed: Agreed, test: str, reason: str, stack: str) -> None:
+    assert not agreed.fits(test, reason, {"--stack": stack}.__getitem__)
+    assert PATTERN.fits("e2e/test_some.py::test_one[a]", "no engine here", {"--stack": "containers"}.__getitem__)
 
 
 def test_any_other_skip_fails_the_run_and_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from conf.settings import Settings
 from tradelake.console import Failure
 from tradelake.produce.bad import bad_messages, key
 from tradelake.produce.sample import sample_records
-from tradelake.produce.sender import Sender
+from tradelake.produce.sender import Report, Sender
 
 RECONNECTS = {"binance": (2_000, 40), "kraken": (38, 10)}
 """Exchange -> after how many trades its connection breaks, and how many of the last trades it then sends again."""
@@ -87,7 +87,7 @@ def interleave(*streams: Sequence[T]) -> Iterator[T]:
 class Traffic:
     """The demo's messages, with the senders that carry them. A context manager."""
 
-    def __init__(self, settings: Settings, rate: float) -> None:
+    def __init__(self, settings: Settings, rate: float | None) -> None:
         self._settings, self._stack = settings, ExitStack()
         self._senders = {name: self._stack.enter_context(Sender(settings, name, rate)) for name in RECONNECTS}
         trades = {name: sample_records(name) for name in RECONNECTS}
@@ -108,6 +108,21 @@ class Traffic:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    def send_reported(self, report: Report) -> None:
+        """Send everything, filling a report, until the end, an interrupt, or a delivery that failed."""
+        started = time.monotonic()
+        for message in self.messages:
+            sender = self._senders[message.exchange]
+            sender.send_raw(message.key, message.value)
+            report.sent += 1
+            if report.interrupted or sender.failed:
+                break
+        else:
+            report.duplicates, report.bad = self.sending.repeats, self.sending.broken
+        for sender in self._senders.values():
+            sender.finish(report)
+        report.seconds = time.monotonic() - started  # they send side by side
 
     def send(self) -> None:
         """Send everything, keeping `sending` up to date; ends early when `sending.stopped` is set.

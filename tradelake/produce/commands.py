@@ -91,7 +91,7 @@ def produce(
     `--generate N` sends N different trades; repeats and bad messages come on top of them.
     """
     if (count is None) == (ctx.invoked_subcommand is None):
-        raise click.UsageError("say either --generate N, or one of binance FILE..., kraken FILE..., sample")
+        raise click.UsageError("say either --generate N, or one of binance FILE..., kraken FILE..., sample, demo")
     if ctx.invoked_subcommand and (misplaced := _given(ctx)):
         raise click.UsageError(
             f"{', '.join(misplaced)} belongs to --generate; --rate and --json of `{ctx.invoked_subcommand}` stand behind its name"
@@ -116,6 +116,17 @@ def sample(home: Home, rate: float | None, as_json: bool) -> None:
     """Send the real trades that are shipped: 8,000 of Binance and 38 of Kraken."""
     with _running(as_json) as report:
         send_sample(home.settings(), rate, report)
+
+
+@produce.command()
+@sending
+@click.pass_obj
+def demo(home: Home, rate: float | None, as_json: bool) -> None:
+    """Send what `tradelake demo` sends: the shipped trades, some of them twice, and ten broken messages. --rate is each exchange's."""
+    from tradelake.demo.traffic import Traffic  # which stands on this package
+
+    with _running(as_json) as report, Traffic(home.settings(), rate) as traffic:
+        traffic.send_reported(report)
 
 
 def _recording(exchange: str) -> click.Command:
