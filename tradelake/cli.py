@@ -28,6 +28,7 @@ COMMANDS = {
     "stop": ("tradelake.jobs:stop", "Stop jobs, each with a savepoint."),
     "jobs": ("tradelake.operations:jobs", "Show the jobs: state, last checkpoint, page in Flink's web UI."),
     "savepoint": ("tradelake.operations:savepoint", "Save the state of running jobs, which go on."),
+    "savepoints": ("tradelake.operations:list_savepoints", "List savepoints and checkpoints, and what can be gone back to."),
     "restore": ("tradelake.operations:restore", "Start a stopped job from a savepoint or checkpoint."),
     "upgrade": ("tradelake.operations:upgrade", "Start running jobs again with the code and settings of now."),
     "rescale": ("tradelake.operations:rescale", "Run a job with more or fewer tasks."),
