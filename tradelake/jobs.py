@@ -146,12 +146,15 @@ def _tag(home: Home, stopped: Mapping[str, str]) -> None:
     from tradelake import tags  # with a catalog's client, which a command that only looks need not wait for
 
     with step("tag what they fit in the tables"):
+        try:
+            lake = tags.Lake(home.settings())
+        except Failure as failure:
+            warn(f"the savepoints are complete, but no tables are tagged, and none can be rolled back to them: {failure}")
+            return
         for job, state in stopped.items():
             try:
                 with tags.of_savepoint(job, state):
-                    lake = tags.Lake(home.settings())
-                    covered = lake.covered(job) | lake.heads(tags.sources(home.pipeline(), job))
-                    lake.tag(tags.tag_name(job, state), covered)
+                    lake.tag_now(job, state)
             except Failure as failure:
                 warn(str(failure))
 

@@ -260,7 +260,7 @@ def _roll_back(home: Home, job: str, state: str, dry_run: bool, start: bool) -> 
     if former and moves and not (last and not last.done):
         # So that one can go forward again: what the newest state fits is what there is now.
         if roll_back.missing_tags(lake, job, former):
-            lake.tag(tags.tag_name(job, former), lake.covered(job) | lake.heads(tags.sources(settings.pipeline, job)))
+            lake.tag_now(job, former)
         output.print(
             f"  what there is now is tagged {tags.tag_name(job, former)}; to go forward again, when {job} is stopped:", markup=False
         )

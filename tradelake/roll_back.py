@@ -54,9 +54,9 @@ class Move:
 
     def __str__(self) -> str:
         when = datetime.fromtimestamp(self.to.timestamp_ms / 1000, UTC)
-        rows = [f"{self.dropped:,} rows are dropped"] if self.dropped or not self.returned else []
-        rows += [f"{self.returned:,} rows return"] if self.returned else []
-        rows += [f"{self.replayed:,} of them replayed: `tradelake dlq replay` judges them again"] if self.replayed else []
+        rows = [f"rows dropped: {self.dropped:,}"] if self.dropped or not self.returned else []
+        rows += [f"rows back: {self.returned:,}"] if self.returned else []
+        rows += [f"of those dropped, {self.replayed:,} were replayed: `tradelake dlq replay` judges them again"] if self.replayed else []
         return f"{self.name}: to snapshot {self.to.snapshot_id} of {when:%Y-%m-%d %H:%M:%S} UTC, {', '.join(rows)}"
 
 
@@ -101,10 +101,10 @@ def _refuse_lost_sources(lake: Lake, settings: Settings, job: str, state: str) -
         read = table.refs().get(tag_name(job, state))
         there = history(table.metadata)
         if read and read.snapshot_id not in [snapshot.snapshot_id for snapshot in there]:
-            if table.snapshot_by_id(read.snapshot_id) and there and there[-1].parent_snapshot_id is None:
-                why = f"{name} has been rolled back behind what {state} has read of it"
-            else:
+            if there and holds(table.metadata, there[0].snapshot_id, read.snapshot_id):
                 why = f"snapshots of {name} since {state} have expired (expiry.max_age), so that {job} could not read on from it"
+            else:
+                why = f"{name} has been rolled back behind what {state} has read of it"
             raise Failure(
                 f"{why}. Take {upstream} to a savepoint of the same time first: "
                 f"`tradelake restore {upstream} SAVEPOINT --roll-back --no-start`"
@@ -221,16 +221,18 @@ def perform(lake: Lake, settings: Settings, moves: Iterable[Move]) -> None:
                 if move.remove or move.add:
                     _exchange_files(move)
                 else:
+                    move.table.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: a retry looks at nothing
                     move.table.manage_snapshots().set_current_snapshot(snapshot_id=move.to.snapshot_id).commit()
         except CommitFailedException as error:
             raise Failure(f"{move.name} was committed to in between; the same command again plans anew") from error
 
 
 def _exchange_files(move: Move) -> None:
-    """Tried again when another job has committed: its files are not touched."""
+    """Tried again when another job has committed: its files are not touched. pyiceberg's own retries would refuse for those."""
     from pyiceberg.exceptions import CommitFailedException
 
     for left in reversed(range(ATTEMPTS)):
+        move.table.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy
         try:
             with move.table.transaction() as change, change.update_snapshot().overwrite() as files:
                 for file in move.remove:

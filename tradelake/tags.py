@@ -128,6 +128,10 @@ class Lake:
                 change.update_snapshot().fast_append().commit()
         return table
 
+    def tag_now(self, job: str, state: str) -> None:
+        """Tag what a state of a stopped job fits: all that there is."""
+        self.tag(tag_name(job, state), self.covered(job) | self.heads(sources(self._settings.pipeline, job)))
+
     def tag(self, name: str, snapshots: Mapping[str, int | None]) -> None:
         """Tag a snapshot in each table, where there is one.
 

@@ -1,6 +1,7 @@
-"""Savepoints tag the snapshots that they fit; a job, and a whole path, goes back to one of them with its tables, and forward again."""
+"""Savepoints tag the snapshots that they fit; jobs go back to them with their tables, and forward again, and every row is there once."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,15 +9,10 @@ import pytest
 from tests.chaos.run import await_growth, flow
 from tests.e2e import raw
 from tests.e2e.stack import Stack
-from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER
+from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, TABLES
 
-WRITES = {
-    "bronze-kraken": (BRONZE["kraken"],),
-    "silver-kraken": (SILVER["kraken"], DLQ),
-    "gold": (GOLD,),
-}
-READ_FIRST = ("gold", "silver-kraken", "bronze-kraken")
-"""Kraken's path, those that read before those that they read from."""
+READ_FIRST = ("gold", "silver-binance", "silver-kraken", "bronze-binance", "bronze-kraken")
+KRAKEN = ("gold", "silver-kraken", "bronze-kraken")
 TRADES, REJECTS = 30, 5
 
 
@@ -25,58 +21,95 @@ def saved(stack: Stack, *command: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z-]+): (file:\S+)$", stack.tradelake(*command).stdout, re.M))
 
 
-def listed(stack: Stack, job: str) -> dict[str, dict[str, Any]]:
-    """What `tradelake savepoints` says of a job's states, by their last names."""
-    return {row["state"].rpartition("/")[2]: row for row in stack.tradelake("savepoints", job, "--json").json}
-
-
 def last(state: str) -> str:
     return state.rstrip("/").rpartition("/")[2]
 
 
-def send(stack: Stack, symbol: str) -> None:
-    """Trades, and messages that nobody can read, of both exchanges."""
-    rejected = stack.lake.count(DLQ)
-    stack.send_trades("kraken", [raw.kraken(f"{symbol}/USD") for _ in range(TRADES)])
-    stack.send_trades("binance", [raw.binance(f"{symbol}USDT") for _ in range(TRADES)])
-    for exchange in ("kraken", "binance"):
-        stack.send(exchange, [(b"k", b"\x01") for _ in range(REJECTS)])
-    stack.settle()
-    stack.wait_for_counts(**{DLQ: rejected + 2 * REJECTS})
+def listed(stack: Stack) -> dict[str, dict[str, Any]]:
+    """What `tradelake savepoints` says, by the states' last names."""
+    return {last(row["state"]): row for row in stack.tradelake("savepoints", "--json").json}
+
+
+def restored(stack: Stack, job: str) -> str:
+    return last(stack.rest(f"/jobs/{stack.jobs()[job]['jid']}/checkpoints")["latest"]["restored"]["external_path"])
+
+
+@pytest.fixture(scope="module")
+def began() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 @pytest.fixture(scope="module")
 def books(stack: Stack) -> list[str]:
-    """What is wrong by the tests' own books before anything is rolled back: they do not know of replays, which tests before may have made."""
+    """What is wrong by the tests' own books before anything is rolled back: they do not know of the replays of tests before."""
     stack.settle()
     return stack.discrepancies()
 
 
-def test_a_savepoint_tags_what_it_fits_while_trades_flow(pipeline: Stack, books: list[str]) -> None:
-    """All that was committed for its checkpoint or before, and nothing of later ones, though the jobs go on."""
-    with flow(pipeline, "tags"):
+def balance(stack: Stack, books: list[str], since: str) -> None:
+    stack.settle()
+    found = stack.run_tradelake("audit", "--since", since, "--sample", "all", "--json").json["findings"]
+    assert [one for one in found if not one["notice"]] == []
+    assert stack.discrepancies() == books
+
+
+def test_the_whole_pipeline_goes_back_to_savepoints_made_while_trades_flowed(pipeline: Stack, books: list[str], began: str) -> None:
+    with flow(pipeline, "roll back"):
         await_growth(pipeline)
         running = {name: job["jid"] for name, job in pipeline.jobs().items()}
         states = saved(pipeline, "savepoint")
         await_growth(pipeline)
     pipeline.settle()
-    assert set(states) == set(pipeline.job_names)
+    numbers = {job: number_of(pipeline, running[job], state) for job, state in states.items()}
+    pipeline.tradelake("stop")
+    rows = listed(pipeline)
+    assert list(states) == [job for layer in ("gold", "silver", "bronze") for job in pipeline.job_names if job.startswith(layer)]
     for job, state in states.items():
-        row = listed(pipeline, job)[last(state)]
-        number = next(one["id"] for one in checkpoints(pipeline, running[job]) if one["is_savepoint"] and one["external_path"] == state)
-        assert row["complete"], row
-        for tag in row["tables"]:
-            table = pipeline.lake.table(tag["table"])
-            snapshots = {snapshot.snapshot_id: snapshot for snapshot in table.snapshots()}
-            marks = [mark(snapshots[one]) for one in ancestors(snapshots, tag["snapshot"])]
-            own = [number for job_id, number in marks if job_id == running[job]]
-            later = [number for job_id, number in map(mark, snapshots.values()) if job_id == running[job] and number not in own]
-            assert max(own, default=0) <= number < min(later, default=number + 1), (job, number, own, later)
+        assert (rows[last(state)]["complete"], rows[last(state)]["newest"]) == (True, False)
+        fits_exactly(pipeline, rows[last(state)]["tables"], running[job], numbers[job])
+    (fits,) = rows[last(states["bronze-binance"])]["tables"]
+    assert mark(pipeline.lake.table(fits["table"]).snapshot_by_id(fits["snapshot"])) == (
+        running["bronze-binance"],
+        numbers["bronze-binance"],
+    )
+
+    total, gold = pipeline.lake.count(GOLD), rows[last(states["gold"])]["tables"][0]
+    refused = pipeline.tradelake("restore", "gold", states["gold"], exit_code=1).stderr
+    assert f"{states['gold']} is not the newest state of gold" in refused
+    assert "--roll-back" in refused
+    said = pipeline.tradelake("restore", "gold", states["gold"], "--roll-back", "--dry-run").stdout
+    assert f"{GOLD}: to snapshot {gold['snapshot']} of " in said
+    assert f"rows dropped: {total - gold['rows']:,}\n" in said
+    assert pipeline.lake.count(GOLD) == total
+
+    for job in READ_FIRST:
+        pipeline.tradelake("restore", job, states[job], "--roll-back", "--no-start")
+    wanted = {tag["table"]: tag["rows"] for state in states.values() for tag in rows[last(state)]["tables"]}
+    there = pipeline.counts()
+    assert {table: there[table] for table in TABLES if table != DLQ} == {table: wanted[table] for table in TABLES if table != DLQ}
+    assert there[GOLD] < total
+    rows = listed(pipeline)
+    assert {row["job"]: row["state"] for row in rows.values() if row["newest"]}.keys() == set(pipeline.job_names)
+    assert all(rows[last(state)]["newest"] for state in states.values())
+    pipeline.tradelake("submit")
+    assert {job: restored(pipeline, job) for job in states} == {job: last(state) for job, state in states.items()}
+    balance(pipeline, books, began)
 
 
-def checkpoints(stack: Stack, job_id: str) -> list[dict[str, Any]]:
+def number_of(stack: Stack, job_id: str, state: str) -> int:
+    """A savepoint's number among the checkpoints of its job."""
     told = stack.rest(f"/jobs/{job_id}/checkpoints")
-    return [*told["history"], *(one for one in (told["latest"]["savepoint"],) if one)]
+    return next(int(one["id"]) for one in [told["latest"]["savepoint"], *told["history"]] if one["external_path"] == state)
+
+
+def fits_exactly(stack: Stack, tags: list[dict[str, Any]], job_id: str, number: int) -> None:
+    """All that the job committed up to this checkpoint, and nothing of later ones."""
+    for tag in tags:
+        snapshots = {snapshot.snapshot_id: snapshot for snapshot in stack.lake.table(tag["table"]).snapshots()}
+        own = {one: checkpoint for one, (job, checkpoint) in ((one, mark(snapshots[one])) for one in snapshots) if job == job_id}
+        covered = ancestors(snapshots, tag["snapshot"])
+        assert [one for one in covered if own.get(one, 0) > number] == []
+        assert [one for one, checkpoint in own.items() if checkpoint <= number and one not in covered] == []
 
 
 def mark(snapshot: Any) -> tuple[str | None, int]:
@@ -92,82 +125,58 @@ def ancestors(snapshots: dict[int, Any], snapshot: int | None) -> list[int]:
     return line
 
 
-def test_an_older_savepoint_is_refused_and_its_tables_rolled_back_to_it(pipeline: Stack, books: list[str]) -> None:
-    """Gold alone: what silver has after the savepoint is read, and written, again."""
-    send(pipeline, "BEFORE")
-    rows = pipeline.lake.count(GOLD)
-    older = saved(pipeline, "savepoint", "gold")["gold"]
-    send(pipeline, "AFTER")
-    newest = saved(pipeline, "stop", "gold")["gold"]
-    total = pipeline.lake.count(GOLD)
-    refused = pipeline.tradelake("restore", "gold", older, exit_code=1).stderr
-    assert f"{older} is not the newest state of gold" in refused
-    assert "--roll-back" in refused
-    row = listed(pipeline, "gold")[last(older)]
-    assert (row["newest"], row["complete"], row["tables"][0]["rows"]) == (False, True, rows)
-
-    said = f"gold_crypto_trades: to snapshot {row['tables'][0]['snapshot']} of "
-    dry = pipeline.tradelake("restore", "gold", older, "--roll-back", "--dry-run").stdout
-    assert said in dry
-    assert f"{total - rows} rows are dropped" in dry
-    assert pipeline.lake.count(GOLD) == total
-    printed = pipeline.tradelake("restore", "gold", older, "--roll-back", "--no-start").stdout
-    assert said in printed
-    assert f"tradelake restore gold {newest}" in printed.replace("file:///", "file:/")
-    assert pipeline.lake.count(GOLD) == rows
-    assert listed(pipeline, "gold")[last(older)]["newest"]
-
-    pipeline.tradelake("submit", "gold")
-    restored = pipeline.rest(f"/jobs/{pipeline.jobs()['gold']['jid']}/checkpoints")["latest"]["restored"]
-    assert last(restored["external_path"]) == last(older)
-    pipeline.settle()
-    assert pipeline.lake.count(GOLD) == total + 2  # the fences
-    assert pipeline.discrepancies() == books
-    forward_again(pipeline, newest, total)
-    assert pipeline.discrepancies() == books
-
-
-def forward_again(stack: Stack, newest: str, total: int) -> None:
-    """The state that was left behind, and its table, are there still."""
-    stack.tradelake("stop", "gold")
-    printed = stack.tradelake("restore", "gold", newest, "--roll-back").stdout
-    assert listed(stack, "gold")[last(newest)]["tables"][0]["rows"] == total
-    assert "gold_crypto_trades: to snapshot" in printed
+def send(stack: Stack, symbol: str) -> None:
+    """Trades, and messages that nobody can read, of both exchanges."""
+    rejected = stack.lake.count(DLQ)
+    stack.send_trades("kraken", [raw.kraken(f"{symbol}/USD") for _ in range(TRADES)])
+    stack.send_trades("binance", [raw.binance(f"{symbol}USDT") for _ in range(TRADES)])
+    for exchange in ("kraken", "binance"):
+        stack.send(exchange, [(b"k", b"\x01") for _ in range(REJECTS)])
     stack.settle()
+    stack.wait_for_counts(**{DLQ: rejected + 2 * REJECTS})
 
 
-def test_the_whole_path_of_an_exchange_goes_back_those_that_read_first(pipeline: Stack, books: list[str]) -> None:
-    """While the other exchange's jobs run, and write into the dead-letter table that they share."""
+def test_one_exchange_goes_back_and_forward_while_the_other_runs(pipeline: Stack, books: list[str], began: str) -> None:
+    """Both write into the dead-letter table; in another order than that of the readers it is refused."""
     send(pipeline, "SAVED")
-    states = saved(pipeline, "savepoint", *READ_FIRST)
-    then = {job: listed(pipeline, job)[last(states[job])] for job in READ_FIRST}
-    assert [row["complete"] for row in then.values()] == [True] * len(READ_FIRST)
-    before = pipeline.counts()
+    states, before = saved(pipeline, "savepoint", *KRAKEN), pipeline.counts()
     send(pipeline, "GONE")
-    pipeline.tradelake("stop", "silver-kraken", "bronze-kraken")
-
-    refused = pipeline.tradelake("restore", "silver-kraken", states["silver-kraken"], "--roll-back", exit_code=1).stderr
+    newest = saved(pipeline, "stop", "silver-kraken", "bronze-kraken")
+    refused = refusal(pipeline, "silver-kraken", states)
     assert f"gold runs, and reads {SILVER['kraken']}" in refused
-    pipeline.tradelake("stop", "gold")
-    refused = pipeline.tradelake("restore", "silver-kraken", states["silver-kraken"], "--roll-back", exit_code=1).stderr
+    newest |= saved(pipeline, "stop", "gold")
+    refused = refusal(pipeline, "silver-kraken", states)
     assert f"gold has read {SILVER['kraken']} beyond" in refused
     assert "tradelake restore gold SAVEPOINT --roll-back --no-start" in refused
-    refused = pipeline.tradelake("restore", "bronze-kraken", states["bronze-kraken"], "--roll-back", exit_code=1).stderr
-    assert f"silver-kraken has read {BRONZE['kraken']} beyond" in refused
+    assert f"silver-kraken has read {BRONZE['kraken']} beyond" in refusal(pipeline, "bronze-kraken", states)
+    full = pipeline.counts()
 
-    for job in READ_FIRST:
-        pipeline.tradelake("restore", job, states[job], "--roll-back", "--no-start")
+    printed = {job: pipeline.tradelake("restore", job, states[job], "--roll-back", "--no-start").stdout for job in KRAKEN}
     after = pipeline.counts()
-    for table in (BRONZE["kraken"], SILVER["kraken"], GOLD):
-        assert after[table] == before[table]
-    assert after[DLQ] == before[DLQ] + REJECTS  # Binance's stay
-    assert after[BRONZE["binance"]] == before[BRONZE["binance"]] + TRADES + REJECTS + 1  # a fence
+    assert {table: after[table] - before[table] for table in TABLES} == {
+        BRONZE["kraken"]: 0,
+        SILVER["kraken"]: 0,
+        GOLD: 0,
+        DLQ: REJECTS,  # Binance's stay
+        BRONZE["binance"]: TRADES + REJECTS + 1,  # a fence
+        SILVER["binance"]: TRADES + 1,
+    }
+    refused = pipeline.tradelake("restore", "gold", newest["gold"], "--roll-back", exit_code=1).stderr
+    assert f"{SILVER['kraken']} has been rolled back behind what" in refused
+    for job in reversed(KRAKEN):
+        assert f"tradelake restore {job} {newest[job].replace('file:', 'file://')} --roll-back" in printed[job]
+        pipeline.tradelake("restore", job, newest[job], "--roll-back", "--no-start")
+    assert pipeline.counts() == full
+    for job in KRAKEN:
+        pipeline.tradelake("restore", job, states[job], "--roll-back", "--no-start")
+    assert pipeline.counts() == after
 
     pipeline.tradelake("submit")
-    for job in READ_FIRST:
-        restored = pipeline.rest(f"/jobs/{pipeline.jobs()[job]['jid']}/checkpoints")["latest"]["restored"]
-        assert last(restored["external_path"]) == last(states[job])
-    pipeline.settle()
-    assert pipeline.discrepancies() == books
-    found = pipeline.run_tradelake("audit", "--since", "10 min", "--json").json["findings"]
-    assert [one for one in found if not one["notice"]] == []
+    assert {job: restored(pipeline, job) for job in KRAKEN} == {job: last(states[job]) for job in KRAKEN}
+    pipeline.wait_for_counts(**{DLQ: full[DLQ]})
+    balance(pipeline, books, began)
+    assert pipeline.lake.count(DLQ) == full[DLQ]
+
+
+def refusal(stack: Stack, job: str, states: dict[str, str]) -> str:
+    return stack.tradelake("restore", job, states[job], "--roll-back", exit_code=1).stderr

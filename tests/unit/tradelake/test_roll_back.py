@@ -47,7 +47,7 @@ def test_the_rows_that_go_are_counted_by_the_summaries() -> None:
     move = _set(there, there.metadata.snapshot_by_id(1))
     assert move
     assert (move.to.snapshot_id, move.dropped, move.returned, move.replayed) == (1, 8, 0, 0)
-    assert "8 rows are dropped" in str(move)
+    assert "rows dropped: 8" in str(move)
 
 
 def test_a_table_that_holds_the_very_rows_stays_as_it_is() -> None:
