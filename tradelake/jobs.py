@@ -61,11 +61,12 @@ def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
 def stop(home: Home, jobs: tuple[str, ...]) -> None:
     """Stop jobs, each with a savepoint that the next `submit` resumes from. Without JOB, all that run."""
     started, names = time.monotonic(), known(home, jobs)
-    running = alive(home)
-    for name in jobs:
-        if name not in running:
-            raise Failure(f"{name} does not run; `tradelake status` shows what does")
-    stopped = stop_jobs(home, [name for name in names if name in running])
+    with changing(home):  # what is tagged after a stop is what the stopped job wrote
+        running = alive(home)
+        for name in jobs:
+            if name not in running:
+                raise Failure(f"{name} does not run; `tradelake status` shows what does")
+        stopped = stop_jobs(home, [name for name in names if name in running])
     for name, state in stopped.items():
         output.print(f"{name}: {state}", soft_wrap=True, markup=False)
     output.print(f"{len(stopped)} stopped with savepoints in {time.monotonic() - started:.1f} s")

@@ -208,11 +208,11 @@ def restore(home: Home, job: str, state: str | None, roll_back: bool, no_start: 
     Where flink.state has moved, and has nothing of the job yet, name the savepoint that `stop` printed.
     """
     (name,) = known(home, (job,))
-    environment = home.environment()
     if (no_start or dry_run) and not roll_back:
         raise click.UsageError("--no-start and --dry-run go with --roll-back")
     if roll_back and (older or state is None):
         raise click.UsageError("--roll-back goes with a STATE" if state is None else "--roll-back and --older exclude each other")
+    environment = home.environment()
     with changing(home):
         if found := rest_of(home).alive(name):
             raise Failure(f"{name} runs already as {found.id}; `tradelake stop {name}` stops it with a savepoint")
@@ -247,6 +247,8 @@ def _roll_back(home: Home, job: str, state: str, dry_run: bool, start: bool) -> 
 
     settings, environment = home.settings(), home.environment()
     lake, rest, where = tags.Lake(settings), rest_of(home), environment.flink.state
+    if not savepoints.is_complete(state, environment.s3):
+        raise Failure(f"{state} is no complete savepoint or checkpoint; `tradelake savepoints {job}` lists those that are")
     with step(f"what {state} fits"):
         moves = roll_back.plan(lake, settings, job, state, lambda name: rest.alive(name) is not None, start)
     for move in moves:

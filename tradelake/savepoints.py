@@ -75,6 +75,11 @@ def states(state: str, job: str, s3: S3) -> list[State]:
     )
 
 
+def is_complete(address: str, s3: S3) -> bool:
+    """Whether a savepoint or checkpoint is there."""
+    return _Store(s3).read(f"{address.rstrip('/')}/_metadata", 0) is not None
+
+
 def last_roll_back(state: str, job: str, s3: S3) -> RollBack | None:
     found = _Store(s3).read(_roll_back_file(state, job))
     if found is None:
@@ -123,15 +128,15 @@ class _Store:
         scheme = address.split("://")[0]
         return [State(f.mtime, f"{scheme}://{f.path.removesuffix('/_metadata')}") for f in listed if f.base_name == "_metadata"]
 
-    def read(self, address: str) -> tuple[datetime, str] | None:
-        """When a small file was written, and its text; None where there is none."""
+    def read(self, address: str, most: int | None = None) -> tuple[datetime, str] | None:
+        """When a file was written, and its text (at `most` so many bytes of it); None where there is none."""
         system, path = self._file_system(address)
         try:
             found = system.get_file_info(path)
             if found.type != fs.FileType.File:
                 return None
             with system.open_input_stream(path) as stream:
-                return found.mtime, stream.read().decode()
+                return found.mtime, stream.read(most).decode()
         except OSError as error:
             raise Failure(f"{address} cannot be read: {str(error).splitlines()[0]}") from error
 
@@ -147,9 +152,9 @@ class _Store:
 
     def _file_system(self, address: str) -> tuple[fs.FileSystem, str]:
         """The file system of an address, and the path in it. Flink escapes nothing in an address; Arrow wants it escaped."""
+        if address.startswith(("file:", "/")):  # Flink prints file:/x
+            return fs.LocalFileSystem(), f"/{_plain(address)}"
         scheme, _, path = address.partition("://")
-        if scheme == "file":
-            return fs.LocalFileSystem(), path
         if scheme not in ("s3", "s3a"):
             known: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(address)
             return known

@@ -77,6 +77,8 @@ def test_the_whole_pipeline_goes_back_to_savepoints_made_while_trades_flowed(pip
     refused = pipeline.tradelake("restore", "gold", states["gold"], exit_code=1).stderr
     assert f"{states['gold']} is not the newest state of gold" in refused
     assert "--roll-back" in refused
+    nowhere = f"{states['gold']}-not"
+    assert f"{nowhere} is no complete savepoint" in pipeline.tradelake("restore", "gold", nowhere, "--roll-back", exit_code=1).stderr
     said = pipeline.tradelake("restore", "gold", states["gold"], "--roll-back", "--dry-run").stdout
     assert f"{GOLD}: to snapshot {gold['snapshot']} of " in said
     assert f"rows dropped: {total - gold['rows']:,}\n" in said

@@ -1,12 +1,16 @@
 """What a roll back does to a table, and what it refuses, by the table's metadata alone."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
 from tradelake.console import Failure
+from tradelake.home import Home
+from tradelake.operations import restore
 from tradelake.roll_back import _set, holds, owner
 
 SOURCES = ["bronze_binance_trades", "bronze_kraken_trades"]
@@ -126,3 +130,17 @@ def test_a_file_of_a_shared_table_is_known_by_its_bounds(low: bytes | None, high
             owner(file, COLUMN, SOURCES)
     else:
         assert owner(file, COLUMN, SOURCES) == whose
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (["STATE", "--no-start"], "--no-start and --dry-run go with --roll-back"),
+        (["STATE", "--dry-run"], "--no-start and --dry-run go with --roll-back"),
+        (["--roll-back"], "--roll-back goes with a STATE"),
+        (["STATE", "--roll-back", "--older"], "--roll-back and --older exclude each other"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(given: list[str], why: str, tmp_path: Path) -> None:
+    ran = CliRunner().invoke(restore, ["gold", *given], obj=Home(tmp_path))
+    assert (ran.exit_code, why in ran.output) == (2, True)

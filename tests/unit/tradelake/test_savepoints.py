@@ -6,7 +6,7 @@ import pytest
 
 from conf.settings import S3
 from tradelake.console import Failure
-from tradelake.savepoints import newest, note_roll_back, same, states
+from tradelake.savepoints import is_complete, newest, note_roll_back, same, states
 
 
 def complete(state: Path, path: str, at: int) -> str:
@@ -63,6 +63,13 @@ def test_after_a_roll_back_the_state_that_was_gone_back_to_is_the_newest(tmp_pat
     made_since = complete(tmp_path, "checkpoints/gold/ffffff3d4e5f/chk-2", at=int(time.time()) + 60)
     assert newest(state, "gold", S3()) == made_since
     assert newest(state, "bronze-kraken", S3()) is None
+
+
+def test_a_state_is_complete_once_its_metadata_is_there(tmp_path: Path) -> None:
+    state = complete(tmp_path, "savepoints/gold/savepoint-0a1b2c-1", at=100)
+    path = state.removeprefix("file://")
+    assert [is_complete(address, S3()) for address in (state, f"file:{path}", f"{path}/")] == [True] * 3
+    assert not is_complete(f"{state}-none", S3())
 
 
 def test_states_are_listed_the_newest_first(tmp_path: Path) -> None:
