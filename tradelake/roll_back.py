@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from conf.settings import Settings
 from tradelake import savepoints
-from tradelake.audit.pins import DLQ, bronze
+from tradelake.audit.pins import DLQ, Ends, bronze, kafka_ends
 from tradelake.console import Failure
 from tradelake.dlq_replay import MARK
 from tradelake.lake import catalog_failures
 from tradelake.tags import ATTEMPTS, JOB, Lake, history, readers, sources, tag_name, targets, total, writer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
     from pyiceberg.table.metadata import TableMetadata
@@ -73,7 +74,7 @@ def plan(lake: Lake, settings: Settings, job: str, state: str, runs: Callable[[s
         start: whether the job is to be started from it at once.
 
     Raises:
-        Failure: it would lose rows of others, or break a job that reads on; with the order that does not.
+        Failure: it would lose rows of others, or rows that Kafka has no more, or break a job that reads on; with the order that does not.
     """
     if missing := missing_tags(lake, job, state):
         raise Failure(untagged(job, state, missing))
@@ -83,6 +84,8 @@ def plan(lake: Lake, settings: Settings, job: str, state: str, runs: Callable[[s
     for move in moves:
         for reader in readers(settings.pipeline, move.name):
             _refuse_a_reader_beyond(settings, move, job, state, reader, runs(reader))
+        if job.startswith("bronze-") and move.dropped:
+            _refuse_what_kafka_lacks(settings, move, job)
     return moves
 
 
@@ -127,6 +130,34 @@ def _refuse_a_reader_beyond(settings: Settings, move: Move, job: str, state: str
             f"(`tradelake savepoints {reader}` lists them); then `tradelake restore {job} {state} --roll-back --no-start`; "
             "and when all are back, `tradelake submit`"
         )
+
+
+def _refuse_what_kafka_lacks(settings: Settings, move: Move, job: str) -> None:
+    """What bronze drops is read again from Kafka, or is nowhere."""
+    import pyarrow.parquet as parquet
+
+    ends, now = kafka_ends(settings, [settings.pipeline.exchange(job.partition("-")[2]).topic]), move.table.current_snapshot()
+    gone, stays = 0, _files(move.table, move.to)
+    for path in _files(move.table, now) if now else ():
+        if path not in stays:
+            with move.table.io.new_input(path).open() as file:
+                gone += lacking(parquet.read_table(file, columns=["topic", "partition", "offset"]), ends)
+    if gone:
+        raise Failure(
+            f"Kafka does not have {gone:,} of the rows any more that {move.name} would drop: they would be lost, for nothing else has them"
+        )
+
+
+def lacking(rows: "pa.Table", ends: Ends) -> int:
+    """How many of these rows (topic, partition, offset) Kafka does not have."""
+    import pyarrow.compute as pc
+
+    there = 0
+    for (topic, partition), (first, after) in ends.items():
+        of_it = pc.and_(pc.equal(rows["topic"], topic), pc.equal(rows["partition"], partition))
+        within = pc.and_(pc.greater_equal(rows["offset"], first), pc.less(rows["offset"], after))
+        there += pc.sum(pc.and_(of_it, within)).as_py() or 0
+    return int(rows.num_rows) - there
 
 
 def holds(metadata: "TableMetadata", snapshot_id: int, ancestor: int) -> bool:

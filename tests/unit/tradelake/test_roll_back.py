@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
@@ -11,7 +12,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from tradelake.console import Failure
 from tradelake.home import Home
 from tradelake.operations import restore
-from tradelake.roll_back import _set, holds, owner
+from tradelake.roll_back import _set, holds, lacking, owner
 
 SOURCES = ["bronze_binance_trades", "bronze_kraken_trades"]
 COLUMN = 6
@@ -130,6 +131,16 @@ def test_a_file_of_a_shared_table_is_known_by_its_bounds(low: bytes | None, high
             owner(file, COLUMN, SOURCES)
     else:
         assert owner(file, COLUMN, SOURCES) == whose
+
+
+def test_rows_that_kafka_does_not_have_are_counted() -> None:
+    """Removed by retention, of a topic that was made anew, of another topic, of a partition that is no more."""
+    ends = {("t", 0): (10, 20), ("t", 1): (0, 5)}
+    rows = [("t", 0, 9), ("t", 0, 10), ("t", 0, 19), ("t", 0, 20), ("t", 1, 0), ("t", 1, 5), ("u", 0, 15), ("t", 2, 1)]
+    table = pa.table(dict(zip(("topic", "partition", "offset"), zip(*rows, strict=True), strict=True)))
+    assert lacking(table, ends) == 5
+    assert lacking(table.slice(1, 2), ends) == 0
+    assert lacking(table.slice(0, 0), ends) == 0
 
 
 @pytest.mark.parametrize(
