@@ -150,7 +150,7 @@ class Pipeline:
             monkeypatch.setattr(module, "alive", self.alive)
         monkeypatch.setattr(operations, "stop_jobs", self.stop_jobs)
         monkeypatch.setattr(operations, "rest_of", lambda home: None)
-        monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
+        monkeypatch.setattr(operations, "say_where", lambda rest, names: None)
 
     def alive(self, home: Home) -> dict[str, FlinkJob]:
         return {name: FlinkJob(name, name, "RUNNING", {}) for name in self.runs}

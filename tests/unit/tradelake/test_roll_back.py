@@ -11,7 +11,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
 from tradelake.console import Failure
 from tradelake.home import Home
-from tradelake.operations import restore
+from tradelake.restoring import restore
 from tradelake.roll_back import _set, holds, lacking, owner
 
 SOURCES = ["bronze_binance_trades", "bronze_kraken_trades"]
