@@ -165,10 +165,12 @@ class Lake:
 
 @contextmanager
 def of_savepoint(job: str, state: str) -> Iterator[None]:
-    """Say of a failure that the savepoint stands, and what its tables lack."""
+    """Say of a failure, of the object store's too, that the savepoint stands, and what its tables lack."""
+    from pyiceberg.exceptions import CommitFailedException
+
     try:
         yield
-    except Failure as failure:
+    except (Failure, OSError, CommitFailedException) as failure:
         raise Failure(
             f"the savepoint of {job} is complete ({state}), but its tables are not tagged, and cannot be rolled back to it: {failure}"
         ) from failure

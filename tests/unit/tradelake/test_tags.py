@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
 from conf.settings import PIPELINE, load_pipeline
 from tradelake.audit.pins import DLQ, GOLD
-from tradelake.tags import covering, readers, sources, tag_name, targets, writer
+from tradelake.console import Failure
+from tradelake.tags import covering, of_savepoint, readers, sources, tag_name, targets, writer
 
 
 def snapshot(number: int, mark: tuple[str, int] | None = None, **summary: Any) -> Snapshot:
@@ -89,3 +91,10 @@ def test_which_tables_a_job_reads_and_writes() -> None:
         [],
     ]
     assert [writer(pipeline, table) for table in ("bronze_kraken_trades", "silver_kraken_trades")] == ["bronze-kraken", "silver-kraken"]
+
+
+@pytest.mark.parametrize("error", [Failure("no catalog"), OSError("no store"), CommitFailedException("others came first")])
+def test_whatever_hinders_the_tags_the_savepoint_is_said_to_stand(error: Exception) -> None:
+    said = rf"^the savepoint of gold is complete \(file:/s\), but its tables are not tagged, .*: {error}$"
+    with pytest.raises(Failure, match=said), of_savepoint("gold", "file:/s"):
+        raise error
