@@ -149,7 +149,7 @@ def _roll_back(home: Home, job: str, state: str, dry_run: bool, start: bool) -> 
     lake, rest, where = tags.Lake(settings), rest_of(home), environment.flink.state
     if not savepoints.is_complete(state, environment.s3):
         raise Failure(f"{state} is no complete savepoint or checkpoint; `tradelake savepoints {job}` lists those that are")
-    with step(f"what {state} fits"):
+    with step(f"find the snapshots tagged {tags.tag_name(job, state)}"):
         moves = roll_back.plan(lake, settings, job, state, lambda name: rest.alive(name) is not None, start)
     for move in moves:
         output.print(f"  {move}", soft_wrap=True, markup=False)
@@ -163,9 +163,7 @@ def _roll_back(home: Home, job: str, state: str, dry_run: bool, start: bool) -> 
         # So that one can go forward again: what the newest state fits is what there is now.
         if roll_back.missing_tags(lake, job, former):
             lake.tag_now(job, former)
-        output.print(
-            f"  what there is now is tagged {tags.tag_name(job, former)}; to go forward again, when {job} is stopped:", markup=False
-        )
+        output.print(f"  what there is now is tagged {tags.tag_name(job, former)}; to come back to it:", soft_wrap=True, markup=False)
         output.print(f"    tradelake restore {job} {former} --roll-back", soft_wrap=True, markup=False)
     savepoints.note_roll_back(where, job, environment.s3, state, done=False)
     with step(f"roll the tables of {job} back"):
