@@ -163,7 +163,7 @@ def _roll_back(home: Home, job: str, state: str, dry_run: bool, start: bool) -> 
         # So that one can go forward again: what the newest state fits is what there is now.
         if roll_back.missing_tags(lake, job, former):
             lake.tag_now(job, former)
-        output.print(f"  what there is now is tagged {tags.tag_name(job, former)}; to come back to it:", soft_wrap=True, markup=False)
+        output.print(f"  the snapshots tagged {tags.tag_name(job, former)} stay; to come back to them:", soft_wrap=True, markup=False)
         output.print(f"    tradelake restore {job} {former} --roll-back", soft_wrap=True, markup=False)
     savepoints.note_roll_back(where, job, environment.s3, state, done=False)
     with step(f"roll the tables of {job} back"):
