@@ -91,7 +91,7 @@ def _live(exchange: str) -> Callable[[Command], Command]:
         click.option(
             "--silence",
             type=Duration(),
-            help="A connection that brings no frame for so long is given up: 30s, 2min. [default: that of --conf]",
+            help="A connection without a frame for so long is given up: 30s, 2min. [default: that of --conf]",
         ),
         click.option("--for", "lasting", type=Duration(), help="Stop by itself after so long: 1min, 2h. [default: at Ctrl-C or SIGTERM]"),
         click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object."),
