@@ -1,6 +1,7 @@
 """An exchange on this machine, in a thread of its own: it lets trades happen, tells its subscribers, and fails as its script says.
 
-A script is a visit for each connection that comes, in their order; a visit is a row of steps. A connection beyond the script is kept, in peace.
+A script is a visit for each connection that comes, in their order; a visit is a row of steps. A connection beyond the script is kept, in
+peace.
 """
 
 import asyncio
@@ -29,12 +30,14 @@ class Visit:
         steps: once it has subscribed.
         http: the status that it is turned away with, before it is one.
         busy: its first request is answered with the exchange's word for too many.
+        deaf: its requests are not answered at all.
     """
 
     steps: Sequence["Step"] = ()
     http: int | None = None
     retry_after: int | None = None
     busy: bool = False
+    deaf: bool = False
 
 
 class Session:
@@ -80,7 +83,7 @@ class Exchange:
     def __post_init__(self) -> None:
         self.done = threading.Event()
         self.trades = market(self.symbols, self.seed)
-        self._through = 0
+        self._through: set[int] = set()
         self._changed: asyncio.Event | None = None
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -123,10 +126,6 @@ class Exchange:
             except ConnectionClosed:
                 session.symbols = set()
 
-    async def until(self, true: Callable[[], bool]) -> None:
-        while not true():
-            await asyncio.sleep(0.005)
-
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
         async with serve(self._visit, "127.0.0.1", 0, process_request=self._door, ping_interval=None, close_timeout=0.2) as server:
@@ -143,29 +142,30 @@ class Exchange:
         response = socket.respond(visit.http, "not now\n")
         if visit.retry_after is not None:
             response.headers["Retry-After"] = str(visit.retry_after)
-        self._visited()
+        self._visited(number)
         return response
 
     def _visit_of(self, number: int) -> Visit:
         return self.script[number] if number < len(self.script) else Visit()
 
-    def _visited(self) -> None:
-        self._through += 1
-        if self._through >= len(self.script):
+    def _visited(self, number: int) -> None:
+        self._through.add(number)
+        if self._through >= set(range(len(self.script))):
             self.done.set()
 
     async def _visit(self, socket: ServerConnection) -> None:
         number: int = socket.number  # type: ignore[attr-defined]
         visit, session = self._visit_of(number), Session(self, socket, number)
         self.sessions.append(session)
-        listening = asyncio.create_task(self._listen(session, visit.busy))
+        listening = asyncio.create_task(self._listen(session, visit.busy, visit.deaf))
         try:
             await session.say(*self.speech.greeting())
-            await self.until(lambda: bool(session.symbols) or listening.done())
+            while not (session.symbols or listening.done()):
+                await session.say(*self.speech.heartbeat())
+                await asyncio.sleep(0.01)
             for step in visit.steps:
                 await step(session)
-            if number < len(self.script):
-                self._visited()
+            self._visited(number)
             await hold(session)
         except ConnectionClosed:
             pass
@@ -177,15 +177,15 @@ class Exchange:
             session.symbols = set()
             listening.cancel()
 
-    async def _listen(self, session: Session, busy: bool) -> None:
+    async def _listen(self, session: Session, busy: bool, deaf: bool) -> None:
         async for text in session.socket:
             assert isinstance(text, str)
             session.requests.append(text)
-            if busy:
+            if busy or deaf:
+                if busy:
+                    await session.say(self.speech.busy())
                 busy = False
-                await session.say(self.speech.busy())
-                if session.number < len(self.script):
-                    self._visited()
+                self._visited(session.number)
                 continue
             await session.say(*self.speech.answer(text, self.symbols))
             asked = [symbol for symbol in self.speech.asked(text) if symbol in self.symbols]

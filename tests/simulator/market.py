@@ -11,7 +11,7 @@ FIRST_NUMBER = 4_000_000
 
 @dataclass(frozen=True)
 class Trade:
-    """`number` is dense for a symbol, `time_us` microseconds since the epoch; price and quantity are decimal text, the side is the taker's."""
+    """`number` is dense for a symbol; `time_us`: microseconds since the epoch; price and quantity in decimal text; the taker's side."""
 
     symbol: str
     number: int
