@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -73,9 +73,17 @@ def settings(broker, registry_url) -> Settings:
 
 
 @pytest.fixture
-def home(settings, tmp_path) -> Home:
-    (tmp_path / "environment.yaml").write_text(yaml.safe_dump(settings.environment.model_dump(mode="json")))
-    return Home(tmp_path)
+def home_of(tmp_path) -> Callable[[Settings], Home]:
+    def write(settings: Settings) -> Home:
+        (tmp_path / "environment.yaml").write_text(yaml.safe_dump(settings.environment.model_dump(mode="json")))
+        return Home(tmp_path)
+
+    return write
+
+
+@pytest.fixture
+def home(settings, home_of) -> Home:
+    return home_of(settings)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.simulator.exchange import (
     silence,
     text,
     trades,
+    until_alone,
     until_another,
 )
 from tests.simulator.market import Trade
@@ -191,7 +192,7 @@ def test_events_and_fields_that_nobody_knows_yet_change_nothing(spoken):
 
 
 def test_an_announced_cut_is_forestalled_and_both_connections_are_read():
-    ran = run(BINANCE, Visit([trades(10), ending, trades(20), close]), Visit([until_quiet, trades(5)]))
+    ran = run(BINANCE, Visit([trades(10), ending, trades(20), close]), Visit([until_alone, trades(5)]))
     assert ran.taken() == ran.keys(ran.exchange.happened)
     assert len(ran.kept.records) > len(ran.taken()), "what both tell comes twice"
     assert (ran.report.renewals, ran.report.reconnects, ran.report.connections, ran.report.missing) == (1, 0, 2, 0)
@@ -200,16 +201,10 @@ def test_an_announced_cut_is_forestalled_and_both_connections_are_read():
 @EVERY_WIRE
 def test_a_connection_that_is_old_is_replaced_before_it_is_cut(spoken):
     visits = [Visit([trades(5), until_another]) for _ in range(3)]
-    ran = run(spoken, *visits, Visit([until_quiet, trades(5)]), timing=replace(QUICK, renew_s=0.4, overlap_s=0.1))
+    ran = run(spoken, *visits, Visit([until_alone, trades(5)]), timing=replace(QUICK, renew_s=0.4, overlap_s=0.1))
     assert ran.taken() == ran.keys(ran.exchange.happened)
     assert (ran.report.renewals, ran.report.reconnects, ran.report.missing) == (ran.report.connections - 1, 0, 0)
     assert ran.report.connections >= 4
-
-
-async def until_quiet(session: Session) -> None:
-    """Wait until the connections before are gone."""
-    while any(other.symbols for other in session.exchange.sessions if other.number < session.number):
-        await asyncio.sleep(0.01)
 
 
 def test_who_is_turned_away_comes_again_when_the_exchange_says():

@@ -14,10 +14,11 @@ from typing import Any
 import click.testing
 import pytest
 
+from tests.live.__main__ import look, tell
 from tests.processes.conftest import begin, settings_of
 from tests.processes.test_feed import QUICK, SYMBOLS
 from tests.processes.test_sender import record
-from tests.simulator.exchange import Exchange, Visit, abort, close, ending, missed, text, trades
+from tests.simulator.exchange import Exchange, Visit, abort, close, ending, missed, text, trades, until_told_to
 from tests.simulator.speech import Binance, KrakenV1, KrakenV2
 from tradelake.feed.commands import feed as feed_command
 from tradelake.feed.commands import record as record_command
@@ -225,6 +226,27 @@ def test_what_a_dead_broker_does_not_take_until_the_end_is_counted(registry_url,
     assert (report.sent, report.trades, report.failed) == (0, 20, 21)
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_who_asks_twice_is_not_kept_waiting_for_a_dead_broker(home_of, registry_url, how):
+    owner, address = begin()
+    home = home_of(settings_of(address, registry_url))
+    with Exchange(Binance(), SYMBOLS["stream"], [Visit([trades(4), until_told_to, trades(40)])]) as exchange:
+        running = Running(home.path, "feed", "binance", "--symbols", BINANCE, "--url", exchange.url)
+        running.wait_until(lambda: len(exchange.sent) == 4)
+        owner.close()
+        exchange.go_on.set()
+        running.wait_until(exchange.done.is_set)
+        time.sleep(0.5)
+        running.process.send_signal(how)
+        running.wait_until(lambda: "stopping" in running.log.read_text())
+        time.sleep(0.5)
+        assert running.process.poll() is None, "it waits for the broker"
+        asked = time.monotonic()
+        running.stop(how)
+    assert time.monotonic() - asked < sender.PATIENCE_S / 2
+    assert running.process.returncode != 0
+
+
 def run(home: Home, command: click.Command, *arguments: str) -> click.testing.Result:
     return click.testing.CliRunner().invoke(command, arguments, obj=home)
 
@@ -268,3 +290,15 @@ def test_settings_without_an_address_say_which_line_is_missing(tmp_path):
     ran = run(Home(tmp_path, file), record_command, "kraken", "--symbols", "BTC/USD", "--into", str(tmp_path / "x"))
     assert str(ran.exception) == f"{file}: exchanges.kraken.feed.endpoints.v2 is missing: add it, or name an address with --url"
     assert not (tmp_path / "x").exists()
+
+
+def test_a_look_at_an_exchange_tells_what_it_sent_and_fails_when_it_sent_nothing(tmp_path, capsys):
+    with Exchange(KrakenV2(), SYMBOLS["v2"], [Visit([trades(6)])]) as exchange:
+        summary, entries = look("kraken", "v2", ",".join(SYMBOLS["v2"]), "1500ms", tmp_path, exchange.url)
+    assert tell("kraken", summary, entries)
+    told = capsys.readouterr().out
+    assert "6 trades, " in told
+    assert "'trade_id': 'KRAKEN-4000002'" in told
+    assert "'status': 1" in told
+    assert not tell("kraken", summary | {"trades": 0}, [])
+    assert not tell("kraken", summary | {"malformed": 1}, entries)

@@ -69,6 +69,7 @@ class Exchange:
         sent: every trade that went out whole to a subscriber.
         happened: every trade, in the order of the market.
         done: all visits of the script are through.
+        go_on: set it to let `until_told_to` end.
     """
 
     speech: Speech
@@ -81,7 +82,7 @@ class Exchange:
     handshakes: int = 0
 
     def __post_init__(self) -> None:
-        self.done = threading.Event()
+        self.done, self.go_on = threading.Event(), threading.Event()
         self.trades = market(self.symbols, self.seed)
         self._through: set[int] = set()
         self._changed: asyncio.Event | None = None
@@ -271,8 +272,15 @@ async def until_another(session: Session) -> None:
     await exchange.tell(exchange.happens(1))
 
 
-async def heard(session: Session) -> None:
-    await session.heard()
+async def until_told_to(session: Session) -> None:
+    while not session.exchange.go_on.is_set():
+        await asyncio.sleep(0.01)
+
+
+async def until_alone(session: Session) -> None:
+    """Wait until the connections before are gone."""
+    while any(other.symbols for other in session.exchange.sessions if other.number < session.number):
+        await asyncio.sleep(0.01)
 
 
 async def close(session: Session) -> None:

@@ -194,7 +194,8 @@ def _run(live: Feed, sink: KafkaSink | Recorder, report: Report, lasting: timede
     except BaseException:
         sink.close()
         raise
-    sink.close()
+    with screen.status("delivering what was received"):
+        sink.close()
     report.seconds = round(time.monotonic() - report.started, 3)
     click.echo(json.dumps(asdict(report)) if as_json else _line(report))
     if report.failed:
