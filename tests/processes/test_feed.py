@@ -263,7 +263,7 @@ def test_many_symbols_are_asked_for_on_one_connection_a_part_at_a_time():
 
     async def all_subscribed(session: Session) -> None:
         while session.symbols != set(many):
-            await asyncio.sleep(0.01)
+            await session.moment()
 
     exchange = Exchange(Binance(), many, [Visit([all_subscribed, trades(802)])])
     report, kept = Report(), Kept()

@@ -20,6 +20,8 @@ from tests.simulator.market import Trade, market
 from tests.simulator.speech import Speech
 
 HEARTBEAT_S = 0.2
+PATIENCE = 2_000
+"""Trades that are told while another connection is waited for."""
 
 
 @dataclass
@@ -51,6 +53,12 @@ class Session:
     async def say(self, *texts: str) -> None:
         for text in texts:
             await self.socket.send(text)
+
+    async def moment(self) -> None:
+        """Let a little time pass; ConnectionClosed when the connection is gone."""
+        await asyncio.sleep(0.01)
+        if self.socket.close_code is not None:
+            raise self.socket.protocol.close_exc
 
     async def heard(self) -> None:
         """Wait until the other side has taken everything that was said."""
@@ -163,7 +171,7 @@ class Exchange:
             await session.say(*self.speech.greeting())
             while not (session.symbols or listening.done()):
                 await session.say(*self.speech.heartbeat())
-                await asyncio.sleep(0.01)
+                await session.moment()
             for step in visit.steps:
                 await step(session)
             self._visited(number)
@@ -266,21 +274,24 @@ async def until_another(session: Session) -> None:
     def others() -> bool:
         return any(other.symbols for other in exchange.sessions if other.number > session.number)
 
+    told = 0
     while not others():
+        assert told < PATIENCE, "another connection was to come, and did not"
         await exchange.tell(exchange.happens(1))
-        await asyncio.sleep(0.01)
+        await session.moment()
+        told += 1
     await exchange.tell(exchange.happens(1))
 
 
 async def until_told_to(session: Session) -> None:
     while not session.exchange.go_on.is_set():
-        await asyncio.sleep(0.01)
+        await session.moment()
 
 
 async def until_alone(session: Session) -> None:
     """Wait until the connections before are gone."""
     while any(other.symbols for other in session.exchange.sessions if other.number < session.number):
-        await asyncio.sleep(0.01)
+        await session.moment()
 
 
 async def close(session: Session) -> None:
