@@ -21,7 +21,7 @@ from tests.simulator.speech import Speech
 
 HEARTBEAT_S = 0.2
 PATIENCE = 2_000
-"""Trades that are told while another connection is waited for."""
+"""Moments that another connection is waited for."""
 
 
 @dataclass
@@ -290,8 +290,11 @@ async def until_told_to(session: Session) -> None:
 
 async def until_alone(session: Session) -> None:
     """Wait until the connections before are gone."""
-    while any(other.symbols for other in session.exchange.sessions if other.number < session.number):
+    for _ in range(PATIENCE):
+        if not any(other.symbols for other in session.exchange.sessions if other.number < session.number):
+            return
         await session.moment()
+    raise AssertionError("the connections before were to go, and did not")
 
 
 async def close(session: Session) -> None:
