@@ -207,6 +207,31 @@ def test_a_connection_that_is_old_is_replaced_before_it_is_cut(spoken):
     assert ran.report.connections >= 4
 
 
+RENEWALS = 60
+
+
+@EVERY_WIRE
+def test_connections_that_come_and_go_leave_nothing_behind(spoken):
+    exchange_name, wire_name, speech = spoken
+    report, most = Report(), []
+    timing = replace(QUICK, renew_s=0.03, overlap_s=0.01)
+
+    async def live(exchange: Exchange) -> None:
+        feed = Feed(WIRES[exchange_name][wire_name], exchange.url, SYMBOLS[wire_name], timing, Kept(), report, lambda said: None)
+        task = asyncio.create_task(feed.run())
+        while report.connections <= RENEWALS and not task.done():
+            most.append(len(asyncio.all_tasks()))
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with Exchange(speech(), SYMBOLS[wire_name]) as exchange:
+        asyncio.run(live(exchange))
+    assert (report.connections, report.renewals) == (RENEWALS + 1, RENEWALS)
+    assert max(most) < RENEWALS
+
+
 def test_who_is_turned_away_comes_again_when_the_exchange_says():
     started = time.monotonic()
     ran = run(BINANCE, Visit(http=429, retry_after=1), Visit(http=503), Visit([trades(4)]))

@@ -239,8 +239,9 @@ def _say(text: str) -> None:
 
 def _line(report: Report) -> str:
     """The summary for people."""
-    where = f"; files: {', '.join(report.files)}" if report.files else f", {report.sent:,} sent" if report.sent else ""
-    return f"{report.trades:,} trades in {report.frames:,} frames in {report.seconds:.1f} s{where}{_others(report)}"
+    sent = f", {report.sent:,} sent" if report.sent else ""
+    files = f"; files: {', '.join(report.files)}" if report.files else ""
+    return f"{report.trades:,} trades in {report.frames:,} frames in {report.seconds:.1f} s{sent}{_others(report)}{files}"
 
 
 def _others(report: Report) -> str:

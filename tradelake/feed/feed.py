@@ -22,6 +22,8 @@ from udfs.exchange import MODULES
 HANDFUL = 5
 """Attempts that may follow each other quickly; later ones are `SELDOM_S` apart, as Kraken asks for."""
 SELDOM_S = 5.0
+NAMED = 20
+"""Symbols that are named; more are only counted."""
 STEADY_S = 10.0
 """A connection that lasted so long was none of a row of failures."""
 UNREADABLE = (ValueError, TypeError, ArithmeticError, RecursionError)
