@@ -61,6 +61,7 @@ class Connection:
         self._silence_s, self._take, self._refused = silence_s, take, refused
         self._request = Request("", (), 0)
         self._answers = self._accepted = 0
+        self._last = False
         self._answered = asyncio.Event()
 
     async def run(self) -> NoReturn:
@@ -97,10 +98,11 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _subscribe(self, socket: ClientConnection) -> None:
-        for number, request in enumerate(self._wire.requests(self._symbols)):
-            if number:
+        requests = self._wire.requests(self._symbols)
+        for request in requests:
+            if request is not requests[0]:
                 await asyncio.sleep(self._wire.pause_s)
-            self._request, self._answers = request, 0
+            self._request, self._answers, self._last = request, 0, request is requests[-1]
             self._answered.clear()
             await socket.send(request.text)
             try:
@@ -110,7 +112,6 @@ class Connection:
                 raise Lost(f"no answer to a subscription within {ANSWER_S:.0f} s") from None
         if not self._accepted:
             raise NothingSubscribed
-        self.subscribed.set()
 
     async def _read(self, socket: ClientConnection) -> NoReturn:
         while True:
@@ -144,6 +145,8 @@ class Connection:
         self._answers += count
         if self._answers >= self._request.answers:
             self._answered.set()
+            if self._last and self._accepted:
+                self.subscribed.set()  # here, where it is read: the connection may be cut right behind the answer
 
 
 def _retry_after(error: InvalidStatus) -> float:
