@@ -105,6 +105,8 @@ async def _until_still(feed: Feed, ran: Ran) -> None:
         if ran.report.frames != frames and not ran.exchange.done.is_set():
             frames, since = ran.report.frames, time.monotonic()
         await asyncio.sleep(0.02)
+    for _ in range(20):
+        await asyncio.sleep(0)  # who waits for what came last takes a turn or two to count it
     if task.done():
         task.result()
     task.cancel()
