@@ -296,9 +296,11 @@ def test_many_symbols_are_asked_for_on_one_connection_a_part_at_a_time():
     report, kept = Report(), Kept()
     with exchange:
         wire = replace(WIRES["binance"]["stream"], pause_s=0.05)
-        feed = Feed(wire, exchange.url, many, QUICK, kept, report, lambda said: None)
-        ran = Ran(exchange, report, kept, [])
+        said: list[str] = []
+        feed = Feed(wire, exchange.url, many, QUICK, kept, report, said.append)
+        ran = Ran(exchange, report, kept, said)
         asyncio.run(_until_still(feed, ran))
     assert ran.taken() == ran.keys(exchange.happened)
     assert [len(exchange.speech.asked(request)) for request in exchange.sessions[0].requests] == [200, 200, 1]
     assert len(exchange.sessions) == report.connections == 1
+    assert said == ["subscribed: 401 symbols"]

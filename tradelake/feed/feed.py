@@ -121,9 +121,9 @@ class Feed:
         report.renewals += bool(alive)
         report.reconnects += bool(report.connections) and not alive
         report.connections += 1
-        self._say(
-            f"subscribed{' again' if report.connections > 1 else ''}: {', '.join(s for s in self._symbols if s not in report.refused)}"
-        )
+        subscribed = [symbol for symbol in self._symbols if symbol not in report.refused]
+        named = ", ".join(subscribed) if len(subscribed) <= NAMED else f"{len(subscribed):,} symbols"
+        self._say(f"subscribed{' again' if report.connections > 1 else ''}: {named}")
         if alive:
             retiring = asyncio.create_task(self._retire(alive))
             self._retiring.add(retiring)
