@@ -15,10 +15,10 @@ LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gene
 
 DIST := dist
 
-.PHONY: help setup demo test unit fuzz chaos bench screenshots lint dist lock clean
+.PHONY: help setup demo test unit fuzz chaos bench live-smoke screenshots lint dist lock clean
 
 help: ## Explain every target
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Install everything into this folder: Python packages, a Java runtime, checked jars (about 3 GB of disk, once)
 	@$(BIN)/tradelake jars
@@ -40,6 +40,9 @@ chaos: setup ## Faults while trades flow, on a stack of its own, with an audit a
 
 bench: setup ## A backlog through each layer and all at once: rows/s, CPU, as multiples of bare fastavro (TRADES=2000000 DUPLICATES=0.3)
 	@$(BIN)/python -m bench.backlog $(if $(TRADES),--trades $(TRADES)) $(if $(DUPLICATES),--duplicates $(DUPLICATES))
+
+live-smoke: $(STAMP) ## One minute of each real exchange, from this machine: prints what it sent (FOR=10min); no test runs it
+	@$(BIN)/python -m tests.live --for $(or $(FOR),1min)
 
 screenshots: setup ## Walk through Flink's web UI with Chromium, on a stack of its own; pictures in .screenshots/
 	@$(BIN)/pytest tests/e2e/test_20_web_ui.py

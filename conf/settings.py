@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -64,6 +65,18 @@ def topic_name(name: str) -> str:
     return name
 
 
+def web_socket_address(url: str) -> str:
+    """The address, without a slash at its end."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or parts.query or parts.fragment:
+        raise ValueError("not the address of a WebSocket: write wss://HOST, with :PORT and /PATH where it has them")
+    return url.rstrip("/")
+
+
 def flink_duration(value: timedelta) -> str:
     """The duration as Flink and Iceberg read it, in milliseconds."""
     return f"{milliseconds(value)} ms"
@@ -89,19 +102,41 @@ WholeSeconds = Annotated[Duration, AfterValidator(whole_seconds)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator(topic_name)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1, strict=True)]
+WebSocketAddress = Annotated[str, AfterValidator(web_socket_address)]
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Feed(Strict):
+    """The exchange's own WebSocket, as `tradelake feed` and `record` use it.
+
+    Attributes:
+        endpoints: an address for each wire format; the first is used unless another is asked for.
+        silence: how long a connection may bring no frame before it is given up.
+        renew: how old a connection becomes before another takes its place; None for as old as the exchange lets it.
+        overlap: how long both are read when one takes the other's place.
+        longest_pause: between two attempts to connect.
+        queue: messages that wait for Kafka before the reading waits too.
+    """
+
+    endpoints: Annotated[dict[Identifier, WebSocketAddress], Field(min_length=1)]
+    silence: Duration = timedelta(seconds=30)
+    renew: Duration | None = None
+    overlap: Duration = timedelta(seconds=5)
+    longest_pause: Duration = timedelta(seconds=60)
+    queue: Count = 10_000
+
+
 class Exchange(Strict):
-    """One exchange's topic, and what its symbols can end with."""
+    """One exchange's topic, what its symbols can end with, and where its trades come from."""
 
     topic: Topic
     partitions: Count = 4
     retention: Duration
     quote_assets: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]+$")], ...] = ()
+    feed: Feed | None = None
 
 
 class Limits(Strict):

@@ -33,6 +33,8 @@ COMMANDS = {
     "upgrade": ("tradelake.operations:upgrade", "Start running jobs again with the code and settings of now."),
     "rescale": ("tradelake.operations:rescale", "Run a job with more or fewer tasks."),
     "produce": ("tradelake.produce.commands:produce", "Send recorded, sample or generated trades to Kafka."),
+    "feed": ("tradelake.feed.commands:feed", "Send an exchange's trades to Kafka as they happen."),
+    "record": ("tradelake.feed.commands:record", "Write an exchange's frames into files as they come."),
     "audit": ("tradelake.audit.command:audit", "Prove that nothing is lost and nothing is doubled."),
     "trace": ("tradelake.trace:trace", "The whole life of one trade, on one screen."),
     "dlq": ("tradelake.dlq:dlq", "What was rejected, why, and what its bytes still tell."),

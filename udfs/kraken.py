@@ -1,15 +1,21 @@
-"""Kraken spot trades, WebSocket v1.
+"""Kraken spot trades, WebSocket v1 and v2.
 
-[321, [["58721.20000", "0.02798644", "1617666461.465618", "s", "m", ""], ...], "trade", "XBT/USD"]
+v1: [321, [["58721.20000", "0.02798644", "1617666461.465618", "s", "m", ""], ...], "trade", "XBT/USD"]
+
+v2: {"channel": "trade", "type": "update", "data": [{"symbol": "MATIC/USD", "side": "sell", "price": 0.5117, "qty": 40.0,
+ "ord_type": "market", "trade_id": 4665906, "timestamp": "2023-09-25T07:49:37.708706Z"}, ...]}
 
 Source: Kraken WebSocket API v1, "Trade": channel id, trades of price, volume, time, side, order type, misc; channel name, pair.
-A trade of the v2 feed or of REST enters the same record, with its trade_id.
+Kraken WebSocket API v2, "Trades": `snapshot` and `update` look alike; side and order type are the taker's.
+Both, and a trade of REST, enter one record; all but v1 have a trade_id.
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -37,18 +43,33 @@ MICROSECONDS = pa.decimal128(16, 6)
 SIDES = {"b": "BUY", "s": "SELL"}
 ORDER_TYPES = {"l": "limit", "m": "market"}
 
+V2_TEXTS = ("symbol", "side", "ord_type", "timestamp")
+V2_CODES = {"buy": "b", "sell": "s", "limit": "l", "market": "m"}
+"""What v1 writes for it. Another word is kept as it is: silver judges it."""
+RFC_3339 = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})")
+PLACES = 6
+LARGEST_EXPONENT = 64
+"""Far beyond any price; without a bound a number of a few bytes has a text of gigabytes."""
+
 
 def records(frame: Any, received_us: int) -> list[dict[str, Any]]:
-    """The Avro records of one frame, none when it holds no trades.
+    """The Avro records of one frame of either feed, none when it holds no trades.
 
     Args:
+        frame: parsed so that numbers with a fraction are Decimals.
         received_us: when the frame was received, microseconds since the epoch.
 
     Raises:
-        ValueError: a frame of trades that is not made like the one above.
+        ValueError: a frame of trades that is not made like one of those above.
     """
+    if isinstance(frame, dict):
+        return _v2(frame.get("data"), received_us) if frame.get("channel") == "trade" else []
     if not isinstance(frame, list) or len(frame) != 4 or frame[2] != "trade":
         return []
+    return _v1(frame, received_us)
+
+
+def _v1(frame: list[Any], received_us: int) -> list[dict[str, Any]]:
     channel_id, trades, _, pair = frame
     if type(channel_id) is not int or not isinstance(trades, list) or not isinstance(pair, str):
         raise ValueError(f"a frame of trades with channel {channel_id!r}, pair {pair!r}")
@@ -59,6 +80,53 @@ def records(frame: Any, received_us: int) -> list[dict[str, Any]]:
         made.append({**common, **dict(zip(TRADE, trade, strict=True)), "occurrence": seen[trade]})
         seen[trade] += 1
     return made
+
+
+def _v2(trades: Any, received_us: int) -> list[dict[str, Any]]:
+    if not isinstance(trades, list):
+        raise ValueError(f"a frame of trades with data {trades!r}")
+    return [_v2_trade(trade, received_us) for trade in trades]
+
+
+def _v2_trade(trade: Any, received_us: int) -> dict[str, Any]:
+    if not isinstance(trade, dict):
+        raise ValueError(f"a trade that is no object: {trade!r}")
+    for name in V2_TEXTS:
+        if not isinstance(trade.get(name), str):
+            raise ValueError(f"a trade with {name} = {trade.get(name)!r}")
+    if type(trade.get("trade_id")) is not int:
+        raise ValueError(f"a trade with trade_id = {trade.get('trade_id')!r}")
+    return {
+        "channel_id": 0,
+        "price": _plain("price", trade.get("price")),
+        "volume": _plain("qty", trade.get("qty")),
+        "timestamp": _epoch(trade["timestamp"]),
+        "side": V2_CODES.get(trade["side"], trade["side"]),
+        "order_type": V2_CODES.get(trade["ord_type"], trade["ord_type"]),
+        "misc": "",
+        "pair": trade["symbol"],
+        "ingestion_timestamp": received_us,
+        "trade_id": trade["trade_id"],
+        "occurrence": 0,
+    }
+
+
+def _plain(name: str, number: Any) -> str:
+    """A number's decimal text, digit for digit, without an exponent."""
+    if type(number) is int:
+        return str(number)
+    if not isinstance(number, Decimal) or not number.is_finite() or abs(int(number.as_tuple().exponent)) > LARGEST_EXPONENT:
+        raise ValueError(f"a trade with {name} = {number!r}")
+    return f"{number:f}"
+
+
+def _epoch(timestamp: str) -> str:
+    """`seconds.microseconds` since the epoch, floored, of an RFC 3339 time."""
+    match = RFC_3339.fullmatch(timestamp)
+    seconds = int(datetime.fromisoformat(match[1] + match[3]).timestamp()) if match else -1
+    if not match or seconds < 0:
+        raise ValueError(f"a trade with timestamp = {timestamp!r}")
+    return f"{seconds}.{(match[2] or '')[:PLACES].ljust(PLACES, '0')}"
 
 
 def to_trade(record: dict[str, Any], offset: int, limits: Limits, quote_assets: Sequence[str]) -> Trade:

@@ -131,11 +131,14 @@ def demo(home: Home, rate: float | None, as_json: bool) -> None:
 
 def _recording(exchange: str) -> click.Command:
     @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+    @click.option("--speed", type=POSITIVE, callback=finite, help="Times as fast as the frames were received: 1, 10, 0.5.")
     @sending
     @click.pass_obj
-    def command(home: Home, files: Sequence[str], rate: float | None, as_json: bool) -> None:
+    def command(home: Home, files: Sequence[str], speed: float | None, rate: float | None, as_json: bool) -> None:
+        if speed and rate:
+            raise click.UsageError("say either --rate or --speed")
         with _running(as_json) as report:
-            replay(home.settings(), exchange, files, rate, report, _complain)
+            replay(home.settings(), exchange, files, rate, report, _complain, speed)
 
     about = f"Send the {exchange} trades of recorded frames: one JSON object a line, gzip or not, - for standard input."
     return click.command(exchange, help=about)(command)

@@ -92,12 +92,21 @@ def _opened(file: str) -> Iterator[Iterable[bytes]]:
 
 def _frame(file: str, number: int, line: bytes) -> Frame | Unreadable:
     try:
-        entry = json.loads(line, parse_float=Decimal, parse_constant=_no_number)
+        entry = content(line)
         return Frame(file, number, received_us(entry), entry["frame"])
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         return Unreadable(file, number, f"no JSON object with a frame: {error}")
     except KeyError as error:
         return Unreadable(file, number, f"{error} is missing")
+
+
+def content(text: str | bytes) -> Any:
+    """What the JSON text of a frame holds; numbers with a fraction are Decimals, digit for digit.
+
+    Raises:
+        ValueError, TypeError, ArithmeticError, RecursionError: it is no JSON, or cannot be computed with.
+    """
+    return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
 
 
 def received_us(entry: dict[str, Any]) -> int:

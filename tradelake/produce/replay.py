@@ -3,6 +3,7 @@
 Setting `interrupted` in a report ends the sending after the current message; what was sent is delivered and reported.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -19,6 +20,9 @@ from udfs.exchange import MODULES
 Message = tuple[bytes, bytes | None]
 Complaint = Callable[[Unreadable], None]
 EXCHANGES = tuple(MODULES)
+MICROSECONDS = 1_000_000
+LOOK_S = 0.1
+"""Between two looks for an interrupt, while the next frame's time has not come."""
 SAMPLED = ("kraken", "binance")
 
 
@@ -29,19 +33,23 @@ def replay(
     rate: float | None = None,
     report: Report | None = None,
     complain: Complaint = lambda line: None,
+    speed: float | None = None,
 ) -> Report:
     """Send the trades of recordings (see `frames`).
 
     Args:
         rate: messages a second, None for as fast as it goes.
         complain: is told each line that cannot be read.
+        speed: how many times as fast as the frames were received; None for no heed of when that was.
 
     Raises:
         Failure: broker or registry cannot be reached, or the topic or its schema is missing.
     """
     report = report or Report()
     with Sender(settings, exchange, rate) as sender:
-        lines = chain.from_iterable(map(frames.read, files))
+        lines: Iterable[Frame | Unreadable] = chain.from_iterable(map(frames.read, files))
+        if speed:
+            lines = _in_time(lines, speed, report)
         _send(sender, _recorded(sender, exchange, lines, report, complain), report)
     return report
 
@@ -74,6 +82,20 @@ def _send(sender: Sender, messages: Iterable[Message], report: Report) -> None:
         if report.interrupted or sender.failed:
             break
     sender.finish(report)
+
+
+def _in_time(lines: Iterable[Frame | Unreadable], speed: float, report: Report) -> Iterator[Frame | Unreadable]:
+    """Each frame as long after the first as it was received after it, divided by the speed; nothing after an interrupt."""
+    started, first_us = time.monotonic(), None
+    for line in lines:
+        if isinstance(line, Frame):
+            first_us = line.received_us if first_us is None else first_us
+            due = started + (line.received_us - first_us) / MICROSECONDS / speed
+            while (ahead := due - time.monotonic()) > 0 and not report.interrupted:
+                time.sleep(min(ahead, LOOK_S))
+        if report.interrupted:
+            return
+        yield line
 
 
 def _recorded(

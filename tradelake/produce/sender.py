@@ -39,6 +39,8 @@ IDEMPOTENT = {
 LIMIT, OVERHEAD = "message.max.bytes", 36
 """Of a message that the client takes; its own default is below the broker's. Key and value have what the overhead leaves."""
 PROMPT = {"linger.ms": 5}
+LIVE = PROMPT | {"message.timeout.ms": 0}
+"""What was received once cannot be had again: it waits for its broker as long as that takes."""
 BULK = {LIMIT: 1_000_000, "linger.ms": 50, "batch.size": 1_000_000, "batch.num.messages": 100_000, "queue.buffering.max.messages": 500_000}
 
 Offsets = dict[int, int]
@@ -72,12 +74,13 @@ class Sender:
 
     Args:
         rate: messages a second, None for as fast as it goes.
+        queue: for a live feed: how many messages may wait for their broker, each as long as it takes.
 
     Raises:
         Failure: broker or registry cannot be reached, or the topic or its schema is missing.
     """
 
-    def __init__(self, settings: Settings, exchange: str, rate: float | None = None) -> None:
+    def __init__(self, settings: Settings, exchange: str, rate: float | None = None, queue: int | None = None) -> None:
         self.topic = settings.pipeline.exchange(exchange).topic
         self.schema_id = reader_schema_id(settings, exchange)
         self.sent = self.failed = 0
@@ -86,9 +89,10 @@ class Sender:
         self._kafka, self._rate = settings.environment.kafka, rate
         options = kafka_options(self._kafka)
         self._limit = int(options.get(LIMIT, BULK[LIMIT]))
+        manner = LIVE | {"queue.buffering.max.messages": queue} if queue else PROMPT if rate else {}
         with kafka_failures(self._kafka):
             self._admin = AdminClient(options)
-            self._producer = Producer({**BULK, **IDEMPOTENT, **(PROMPT if rate else {}), **options, "on_delivery": self._not_delivered})
+            self._producer = Producer({**BULK, **IDEMPOTENT, **manner, **options, "on_delivery": self._not_delivered})
             self._first = self._ends(self._partitions())
         self._started: float | None = None
 
@@ -127,6 +131,14 @@ class Sender:
         self.sent += 1
         if self.sent % LOOKED_EVERY == 0:
             self._producer.poll(0)
+
+    def offer(self, key: bytes, value: bytes) -> bool:
+        """Send these bytes, or say that the queue is full: the broker is slow. Never waits."""
+        taken = self._queued(key, value, {})
+        self.sent += taken
+        if not taken or self.sent % LOOKED_EVERY == 0:
+            self._producer.poll(0)
+        return taken
 
     def flush(self) -> int:
         """Wait until every message is delivered or given up; returns how many were lost since the beginning."""

@@ -70,6 +70,12 @@ def test_the_packaged_settings_and_the_example_environment_are_accepted() -> Non
         ("exchanges.binance.topic", "kraken-trades\n", "exchanges.binance.topic: "),
         ("jobs.gold.parallelism", 17, "jobs.gold.max_parallelism: is below the job's parallelism, 17"),
         ("database", 5, "database: Input should be a valid string, put it in quotes (got 5)"),
+        *[
+            ("exchanges.binance.feed.endpoints.stream", url, "exchanges.binance.feed.endpoints.stream: not the address of a WebSocket: ")
+            for url in ("https://a", "wss://", "a.b", "wss://a:x", "wss://a:99999", "wss://a/?b", "wss://a#b", "wss://[a")
+        ],
+        ("exchanges.kraken.feed.endpoints", {}, "exchanges.kraken.feed.endpoints: "),
+        ("exchanges.kraken.feed.queue", 0, "exchanges.kraken.feed.queue: "),
     ],
 )
 def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, key: str, value: object, complaint: str) -> None:

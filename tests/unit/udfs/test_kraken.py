@@ -1,3 +1,4 @@
+import json
 import re
 import time
 from decimal import Decimal
@@ -69,6 +70,117 @@ def test_frames_that_are_not_trades(frame):
 def test_a_broken_frame_of_trades_is_no_record(frame):
     with pytest.raises(ValueError, match=r"a frame of trades|a trade that is not six texts"):
         records(frame, RECEIVED)
+
+
+V2_FRAME = """{"channel":"trade","type":"update","data":[
+{"symbol":"MATIC/USD","side":"sell","price":0.5117,"qty":40.0,"ord_type":"market","trade_id":4665906,"timestamp":"2023-09-25T07:49:37.708706Z"},
+{"symbol":"MATIC/USD","side":"buy","price":0.5120,"qty":40,"ord_type":"limit","trade_id":4665907,"timestamp":"2023-09-25T07:49:37.7Z"}]}"""
+V2_TRADE = json.loads(V2_FRAME, parse_float=Decimal)["data"][0]
+V2_RECORD = {
+    "channel_id": 0,
+    "price": "0.5117",
+    "volume": "40.0",
+    "timestamp": "1695628177.708706",
+    "side": "s",
+    "order_type": "m",
+    "misc": "",
+    "pair": "MATIC/USD",
+    "ingestion_timestamp": RECEIVED,
+    "trade_id": 4665906,
+    "occurrence": 0,
+}
+
+
+def v2(**changes):
+    (record,) = records({"channel": "trade", "type": "update", "data": [V2_TRADE | changes]}, RECEIVED)
+    return record
+
+
+@pytest.mark.parametrize("kind", ["update", "snapshot", "of a later version"])
+def test_the_documented_frame_of_v2_enters_the_same_record_digit_for_digit(kind):
+    other = {"price": "0.5120", "volume": "40", "timestamp": "1695628177.700000", "side": "b", "order_type": "l", "trade_id": 4665907}
+    frame = json.loads(V2_FRAME, parse_float=Decimal) | {"type": kind}
+    assert records(frame, RECEIVED) == [V2_RECORD, V2_RECORD | other]
+
+
+def test_a_new_field_of_v2_is_passed_over():
+    assert v2(venue="spot") == V2_RECORD
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ("0.10000000000000000001", "0.10000000000000000001"),
+        ("123456789012345678901234567890.10", "123456789012345678901234567890.10"),
+        ("1e-7", "0.0000001"),
+        ("1.50E2", "150"),
+        ("5", "5"),
+        ("-1.0", "-1.0"),
+    ],
+)
+def test_a_number_of_v2_is_its_plain_decimal_text(sent, text):
+    assert v2(price=json.loads(sent, parse_float=Decimal))["price"] == text
+
+
+@pytest.mark.parametrize(
+    ("sent", "epoch"),
+    [
+        ("2023-09-25T07:49:37.708706999Z", "1695628177.708706"),
+        ("2023-09-25T07:49:37Z", "1695628177.000000"),
+        ("2023-09-25T09:49:37.5+02:00", "1695628177.500000"),
+        ("1970-01-01T00:00:00.000001Z", "0.000001"),
+    ],
+)
+def test_a_time_of_v2_is_floored_to_microseconds(sent, epoch):
+    assert v2(timestamp=sent)["timestamp"] == epoch
+
+
+def test_a_side_or_order_type_that_nobody_knows_is_left_to_silver():
+    made = v2(side="both", ord_type="iceberg")
+    assert (made["side"], made["order_type"]) == ("both", "iceberg")
+
+
+@pytest.mark.parametrize("frame", [{"channel": "heartbeat"}, {"channel": "ticker", "data": []}, {"method": "subscribe", "success": True}])
+def test_frames_of_v2_that_are_not_trades(frame):
+    assert records(frame, RECEIVED) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *[{name: None} for name in V2_TRADE],
+        {"trade_id": True},
+        {"trade_id": "1"},
+        {"price": 0.5117},
+        {"price": "0.5117"},
+        {"price": True},
+        {"qty": Decimal("NaN")},
+        {"qty": Decimal("1e999999")},
+        {"qty": Decimal("1e-999999")},
+        {"timestamp": "yesterday"},
+        {"timestamp": "2023-02-31T00:00:00Z"},
+        {"timestamp": "2023-09-25T07:49:37.7"},
+        {"timestamp": "1969-12-31T23:59:59.9Z"},
+        {"timestamp": "\u0662023-09-25T07:49:37Z"},
+    ],
+)
+def test_a_broken_trade_of_v2_is_no_record(changes):
+    with pytest.raises(ValueError, match=r"a trade with|day is out of range"):
+        v2(**changes)
+
+
+@pytest.mark.parametrize("data", [None, {}, "x", ["x"]])
+def test_a_frame_of_v2_without_its_trades_is_broken(data):
+    with pytest.raises(ValueError, match=r"a frame of trades with data|a trade that is no object"):
+        records({"channel": "trade", "type": "update", "data": data}, RECEIVED)
+
+
+def test_a_trade_of_v2_is_one_by_its_id_whatever_its_time_tells():
+    times = ("2023-09-25T07:49:37.708706Z", "2023-09-25T07:49:37.708Z")
+    first, again = (to_trade(v2(timestamp=time) | {"ingestion_timestamp": 1695628177800000}, 42, LIMITS, ()) for time in times)
+    assert first.message_id == again.message_id
+    assert (first.trade_id, first.symbol, first.side, first.trade_conditions) == ("KRAKEN-4665906", "MATICUSD", "SELL", ("market",))
+    assert (first.price, first.quantity, first.timestamp) == (Decimal("0.5117"), Decimal("40"), 1695628177708706)
 
 
 def test_the_real_frame_as_a_trade():

@@ -1,0 +1,1 @@
+"""Trades from the exchanges' own WebSockets, as they happen: into Kafka (`tradelake feed`), or into files (`tradelake record`)."""
