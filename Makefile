@@ -15,7 +15,7 @@ LOCK = $(UV) pip compile pyproject.toml --universal --python-version 3.11 --gene
 
 DIST := dist
 
-.PHONY: help setup demo test unit fuzz chaos screenshots lint dist lock clean
+.PHONY: help setup demo test unit fuzz chaos bench screenshots lint dist lock clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time 
 
 chaos: setup ## Faults while trades flow, on a stack of its own, with an audit after each (N=10, SEED=...)
 	@$(BIN)/python -m tests.chaos --count $(or $(N),10) $(if $(SEED),--seed $(SEED))
+
+bench: setup ## A backlog through each layer and all at once: rows/s, CPU, as multiples of bare fastavro (TRADES=2000000 DUPLICATES=0.3)
+	@$(BIN)/python -m bench.backlog $(if $(TRADES),--trades $(TRADES)) $(if $(DUPLICATES),--duplicates $(DUPLICATES))
 
 screenshots: setup ## Walk through Flink's web UI with Chromium, on a stack of its own; pictures in .screenshots/
 	@$(BIN)/pytest tests/e2e/test_20_web_ui.py

@@ -5,10 +5,7 @@ The stack must be up, its jobs running: `tradelake up && tradelake submit`.
 
 import json
 import subprocess
-import sys
 import time
-from collections import defaultdict
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +13,10 @@ from pathlib import Path
 import click
 import psutil
 
+from bench.measuring import TRADELAKE, cpu_by_part, cpu_of_machine
 from tradelake.home import Home
 from tradelake.latency import HOPS, Hop, measure
-from tradelake.stack.processes import PART, of_home
 
-TRADELAKE = Path(sys.executable).with_name("tradelake")
 PATIENCE_S = 300
 
 
@@ -55,25 +51,6 @@ def steady(home: Path, rate: int, warm_up: int, seconds: int) -> None:
 def produce(home: Path, seed: int, rate: int, seconds: int) -> None:
     command = [TRADELAKE, "--home", home, "produce", "--generate", rate * seconds, "--seed", seed, "--rate", rate]
     subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
-
-
-def cpu_by_part(home: Path) -> dict[str, float]:
-    """CPU seconds so far of each part's living processes, of their ended children as far as they were waited for."""
-    seconds: dict[str, float] = defaultdict(float)
-    for process in of_home(home):
-        with suppress(psutil.Error):
-            times, part = process.cpu_times(), process.environ()[PART]
-            seconds[part] += times.user + times.system
-            if part == "taskmanager" and "python" in process.name():
-                seconds["taskmanager (python)"] += times.user + times.system
-    return seconds
-
-
-def cpu_of_machine() -> dict[str, float]:
-    """CPU seconds of all cores: what ran, what a hypervisor gave to others, and the share of ended children of this process."""
-    times, children = psutil.cpu_times(), psutil.Process().cpu_times()
-    busy = times.user + times.nice + times.system + times.irq + times.softirq
-    return {"busy": busy, "producer": children.children_user + children.children_system, "stolen": times.steal}
 
 
 def wait_for_all(home: Path, since: datetime, rows: int) -> dict[str, Hop]:

@@ -19,6 +19,7 @@ def build(run: Run) -> StatementSet:
     pipeline, environment, gold = run.settings.pipeline, run.settings.environment, run.settings.pipeline.jobs.gold
     # Processing time since a trade was first seen; a duplicate does not renew it. The STATE_TTL hint is not heard by this operator.
     run.tables.get_config().set("table.exec.state.ttl", flink_duration(gold.ttl))
+    statements = run.tables.create_statement_set()
     for exchange in pipeline.exchanges:
         (source,) = sql.statements(
             "gold_source",
@@ -31,29 +32,22 @@ def build(run: Run) -> StatementSet:
             watermark=sql_interval(gold.watermark),
         )
         run.tables.execute_sql(source)
-    statements = run.tables.create_statement_set()
-    statements.add_insert_sql(
-        sql.text(
+        (insert,) = sql.statements(
             "gold",
             gold=run.table(TABLE),
-            sink_options=sql.options(sink_options(run, TABLE)),
-            union=_union([f"default_catalog.default_database.silver_{exchange}" for exchange in pipeline.exchanges]),
-        ).rstrip(";\n")
-    )
+            sink_options=sql.options(sink_options(run, TABLE, expire=exchange == next(iter(pipeline.exchanges)), part=exchange)),
+            silver=f"default_catalog.default_database.silver_{exchange}",
+        )
+        statements.add_insert_sql(insert)
     return statements
-
-
-def _union(tables: Sequence[str]) -> str:
-    return "(" + " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables) + ")"  # noqa: S608 - names checked by the settings
 
 
 def labels(exchanges: Sequence[str]) -> Labels:
     """What the operators of `build` are called."""
     return {
-        "Calc": [label for exchange in exchanges for label in (f"{exchange}: event time", f"{exchange}: arrival")]
-        + ["union", "date and hour"],
+        "Calc": [f"{exchange}: {step}" for exchange in exchanges for step in ("event time", "arrival", "date and hour")],
         "WatermarkAssigner": [f"{exchange}: watermark" for exchange in exchanges],
-        "Deduplicate": ["keep the first of each message_id"],
+        "Deduplicate": [f"{exchange}: keep the first of each message_id" for exchange in exchanges],
     }
 
 

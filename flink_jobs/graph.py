@@ -24,13 +24,37 @@ def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet
     operators = list(_operators(env))
     for source, operator in zip(sources, _of_kind(operators, "Source"), strict=True):
         operator.setUid(f"source-{source}")
-    for operator in _of_kind(operators, "Deduplicate"):
-        operator.setUid("deduplicate")
+    if deduplications := _of_kind(operators, "Deduplicate"):
+        for source, operator in zip(sources, deduplications, strict=True):
+            operator.setUid(f"deduplicate-{source}")
+    if env.get_parallelism() == 1:
+        _chain(operators)
     for label, operator in _labelled(operators, {**labels, "Source": sources}):
         description = re.sub(r"^\[\d+\]:", "", operator.getDescription() or "")
         operator.setName(label)
         operator.setDescription(f"{label}: {description}" if description else label)
     env.execute_async(name)
+
+
+def _chain(operators: Iterable[Any]) -> None:
+    """Let what is before an exchange by key and what is behind it run in one thread, where there is but one of each.
+
+    The planner exchanges rows by key at any parallelism, which costs as much as reading and writing them: each is serialised, handed over
+    and read again. A single task has all keys. State does not know the difference: with more tasks the exchange is there again.
+    """
+    from pyflink.java_gateway import get_gateway
+
+    jvm = get_gateway().jvm
+    forward = jvm.org.apache.flink.streaming.runtime.partitioner.ForwardPartitioner
+    for operator in operators:
+        if operator.getClass().getSimpleName() == "PartitionTransformation" and _is_by_key(operator.getPartitioner()):
+            field = operator.getClass().getDeclaredField("partitioner")
+            field.setAccessible(True)
+            field.set(operator, forward())
+
+
+def _is_by_key(partitioner: Any) -> bool:
+    return str(partitioner.getClass().getSimpleName()) == "KeyGroupStreamPartitioner"
 
 
 def _operators(env: StreamExecutionEnvironment) -> Iterator[Any]:

@@ -189,13 +189,15 @@ def source_options(monitor_interval: timedelta) -> dict[str, str]:
     return {**ICEBERG_SOURCE, "monitor-interval": flink_duration(monitor_interval)}
 
 
-def sink_options(run: Run, table: str, expire: bool = True) -> dict[str, str]:
-    """Hints of an Iceberg sink; `expire` where this job is the one that drops the table's old snapshots.
+def sink_options(run: Run, table: str, expire: bool = True, part: str = "") -> dict[str, str]:
+    """Hints of an Iceberg sink; `expire` where this is the one that drops the table's old snapshots.
+
+    A job may write a table by several sinks, each a `part` of its own: rows that come by different ways are not brought together first.
 
     Expiry that is switched off keeps its operators, and never finds anything to do: without them the state of a job with them does not fit.
     """
     expiry = run.settings.pipeline.expiry
-    options = {"uid-suffix": f"{run.name}-{table}"}
+    options = {"uid-suffix": "-".join(filter(None, (run.name, table, part)))}
     if expire:
         wanted = (_seconds(expiry.max_age), str(expiry.retain_last), _seconds(expiry.every))
         max_age, retain_last, every = wanted if expiry.enabled else (NEVER, NEVER, NEVER)

@@ -28,7 +28,7 @@ LABELS = {
 
 def build(run: Run) -> StatementSet:
     silver, bronze = f"silver_{run.exchange}_trades", f"bronze_{run.exchange}_trades"
-    decode, doubtful, to_silver, to_dlq = sql.statements(
+    decode, doubtful, to_silver, judged_to_silver, to_dlq = sql.statements(
         "silver",
         exchange=run.exchange.upper(),
         bronze=run.table(bronze),
@@ -37,6 +37,7 @@ def build(run: Run) -> StatementSet:
         dlq=run.table(DLQ),
         source_options=sql.options(source_options(run.settings.pipeline.jobs.silver.monitor_interval)),
         silver_options=sql.options(sink_options(run, silver)),
+        judged_options=sql.options(sink_options(run, silver, expire=False, part="judged")),
         dlq_options=sql.options(sink_options(run, DLQ, expire=run.exchange == next(iter(run.settings.pipeline.exchanges)))),
     )
     tables, rules = run.tables, _rules(run)
@@ -47,6 +48,7 @@ def build(run: Run) -> StatementSet:
     tables.create_temporary_view("rejected", tables.from_data_stream(judged.get_side_output(REJECTED)))
     statements = tables.create_statement_set()
     statements.add_insert_sql(to_silver)
+    statements.add_insert_sql(judged_to_silver)
     statements.add_insert_sql(to_dlq)
     return statements
 

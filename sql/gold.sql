@@ -1,5 +1,5 @@
--- The first of equal trades by arrival, from all exchanges. Ordered by processing time alone: that keeps a boolean a key,
--- sends no update and keeps trades that are late.
+-- The first of an exchange's equal trades by arrival. Ordered by processing time alone: that keeps a boolean a key, sends no update and keeps
+-- trades that are late. Trades of two exchanges are never equal, so each has a deduplication, and a way into the table, of its own.
 INSERT INTO ${gold} /*+ OPTIONS(${sink_options}) */
 SELECT
     message_id,
@@ -25,7 +25,7 @@ FROM (
         *,
         ROW_NUMBER() OVER (PARTITION BY message_id ORDER BY arrival ASC) AS nth
     FROM (
-        SELECT *, PROCTIME() AS arrival FROM ${union}
+        SELECT *, PROCTIME() AS arrival FROM ${silver}
     )
 )
 WHERE nth = 1;

@@ -50,8 +50,10 @@ SELECT
     CAST(CURRENT_TIMESTAMP AS TIMESTAMP(6)) AS validation_timestamp,
     CAST(TO_TIMESTAMP_LTZ(trade.`timestamp` / 1000, 3) AS DATE) AS exchange_date
 FROM decoded
-WHERE trade.message_id IS NOT NULL
-UNION ALL
+WHERE trade.message_id IS NOT NULL;
+
+-- judged to silver, by a sink of its own: brought together with the others first, every row would be serialised and handed over
+INSERT INTO ${silver} /*+ OPTIONS(${judged_options}) */
 SELECT
     message_id,
     trade_id,

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tradelake.flink import client_variables
 from tradelake.home import Home
 
 EXCHANGES = ("binance", "kraken")
-FIRST_OF_EACH = "keep_the_first_of_each_message_id"
+FIRST_OF_EACH = re.compile(r"^\w+__keep_the_first_of_each_message_id")
 EXPLAIN = """
 import sys
 from pyflink.table import ExplainDetail
@@ -56,8 +57,8 @@ def test_five_jobs_run_under_their_stable_names(pipeline: Stack) -> None:
 def test_one_silver_job_decodes_once_and_feeds_both_tables_through_a_side_output(pipeline: Stack, exchange: str) -> None:
     description = text(plan(pipeline, f"silver-{exchange}"))
     assert description.count("PythonCalc") == 1
-    for table in (SILVER[exchange], DLQ):
-        assert description.count(f"silver-{exchange}-{table}: Writer<br/>") == 1
+    for sink in (SILVER[exchange], f"{SILVER[exchange]}-judged", DLQ):
+        assert description.count(f"silver-{exchange}-{sink}: Writer<br/>") == 1
     judge = re.findall(r"\+- judge<br/>(.*)", description)
     assert len(judge) == 1
     assert re.search(rf"[:+]- side output<br/>.*\+- silver-{exchange}-{DLQ}: Writer<br/>", judge[0]), "the side output leads there"
@@ -97,18 +98,27 @@ def checkpoints(stack: Stack, table: str, job: str) -> set[int]:
 
 def test_gold_keeps_the_first_of_equal_trades_in_an_insert_only_graph(pipeline: Stack) -> None:
     description = text(plan(pipeline, "gold"))
-    assert description.count("Deduplicate(keep=[FirstRow], key=[message_id], order=[PROCTIME], outputInsertOnly=[true])") == 1
+    assert description.count("Deduplicate(keep=[FirstRow], key=[message_id], order=[PROCTIME], outputInsertOnly=[true])") == len(EXCHANGES)
     assert not re.search("ChangelogNormalize|SinkMaterializer|LastRow|Rank", description)
-    assert description.count(f"gold-{GOLD}: Writer<br/>") == 1
+    for exchange in EXCHANGES:
+        assert description.count(f"gold-{GOLD}-{exchange}: Writer<br/>") == 1
+
+
+def test_no_row_of_silver_or_gold_is_handed_from_one_thread_to_another_on_its_way(pipeline: Stack) -> None:
+    """One task reads, deduplicates and writes an exchange's trades; silver's certain trades go from bronze to their file in one."""
+    ways = [("gold", f"silver_{exchange}_trades", f"gold-{GOLD}-{exchange}: Writer") for exchange in EXCHANGES]
+    ways += [(f"silver-{exchange}", BRONZE[exchange], f"silver-{exchange}-{SILVER[exchange]}: Writer") for exchange in EXCHANGES]
+    for job, source, sink in ways:
+        (task,) = (node["description"] for node in plan(pipeline, job) if f"{sink}<br/>" in node["description"])
+        assert source in task, job
 
 
 @pytest.mark.processes_only
 def test_golds_state_is_rocksdb_with_a_ttl(pipeline: Stack) -> None:
     job = pipeline.jobs()["gold"]["jid"]
     assert pipeline.rest(f"/jobs/{job}/checkpoints/config")["state_backend"] == "EmbeddedRocksDBStateBackend"
-    (deduplication,) = (node["id"] for node in plan(pipeline, "gold") if "Deduplicate" in node["description"])
-    databases = list((pipeline.home / "flink" / "tmp").rglob(f"job_{job}_op_KeyedProcessOperator_{deduplication}_*/db/CURRENT"))
-    assert len(databases) == 1
+    options = (pipeline.home / "flink" / "tmp").rglob(f"job_{job}_op_KeyedProcessOperator_*/db/OPTIONS-*")
+    assert len({file.parent for file in options if '[CFOptions "deduplicate-state"]' in file.read_text()}) == len(EXCHANGES)
     state = newest_checkpoint(pipeline, "gold")
     assert b"deduplicate-state" in state
     assert b"org.apache.flink.runtime.state.ttl.TtlStateFactory$TtlSerializerSnapshot" in state
@@ -135,7 +145,11 @@ def test_duplicates_that_the_running_gold_removed_are_those_that_silver_has(pipe
 
 def deduplication(stack: Stack) -> dict[str, int]:
     found = stack.metrics("gold", "numRecordsIn") | stack.metrics("gold", "numRecordsOut")
-    return {name.replace(FIRST_OF_EACH, "Deduplicate"): count for name, count in found.items() if name.startswith(FIRST_OF_EACH)}
+    counted: Counter[str] = Counter()
+    for name, count in found.items():
+        if FIRST_OF_EACH.match(name):
+            counted[FIRST_OF_EACH.sub("Deduplicate", name)] += count
+    return dict(counted)
 
 
 def test_parallelism_and_intervals_are_those_of_the_pipeline_file(pipeline: Stack) -> None:

@@ -21,14 +21,13 @@ VERTICES = {
         "Source: bronze_kraken_trades -> decode batch -> decoded -> ("
         "decoded, doubtful or not -> keep what is doubtful -> doubtful -> judge -> ("
         "side output -> judged invalid -> rejected to dead letters -> silver-kraken-silver_dlq_trades: Writer, "
-        "judged valid -> judged to silver), "
-        "decoded, certain or not -> certain to silver)",
+        "judged valid -> judged to silver -> silver-kraken-silver_kraken_trades-judged: Writer), "
+        "decoded, certain or not -> certain to silver -> silver-kraken-silver_kraken_trades: Writer)",
     ],
     "gold": [
-        "Source: silver_binance_trades -> binance: event time -> binance: watermark -> binance: arrival",
-        "Source: silver_kraken_trades -> kraken: event time -> kraken: watermark -> kraken: arrival",
-        "union",
-        "keep the first of each message_id -> date and hour -> gold-gold_crypto_trades: Writer",
+        f"Source: silver_{exchange}_trades -> {exchange}: event time -> {exchange}: watermark -> {exchange}: arrival -> "
+        f"{exchange}: keep the first of each message_id -> {exchange}: date and hour -> gold-gold_crypto_trades-{exchange}: Writer"
+        for exchange in ("binance", "kraken")
     ],
 }
 ASK = """

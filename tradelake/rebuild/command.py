@@ -3,8 +3,8 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,13 +17,14 @@ from conf.settings import Settings
 from tradelake.audit.command import Patience
 from tradelake.audit.pins import DLQ, GOLD, Pins, bronze, pin, silver
 from tradelake.audit.values import judge_of
-from tradelake.console import Failure, output, print_whole, screen
+from tradelake.console import Failure, output, print_whole, screen, step
 from tradelake.home import Home
+from tradelake.jobs import Start, alive, changing, stop_jobs, submit_jobs
 from tradelake.lake import catalog, catalog_failures, connect, lake_failures
 from tradelake.query import message, spill_folder
 from tradelake.rebuild.comparison import Comparison, Verdict
 from tradelake.rebuild.layers import Days, compare_bronze, compare_gold, compare_silver
-from tradelake.rebuild.swap import Staged
+from tradelake.rebuild.swap import Crowded, Staged
 from tradelake.rest import FlinkRest
 
 DIFFERS = 1
@@ -101,18 +102,17 @@ def run(
     with (
         catalog_failures(settings.environment, again="run the rebuild again, which compares first"),
         connect(settings, spill_folder(home)) as connection,
-        screen.status("rebuild") as status,
         lake_failures(settings.environment),
     ):
         pins = pin(catalog(settings), settings.pipeline.database, every)
         staged = {name: Staged(pins.tables[name]) for name in targets(layer, exchanges)} if swap else {}
-        waiting: Callable[[int], None] = lambda rows: status.update(f"waiting for {rows:,} rows on their way")  # noqa: E731
-        jobs = ["gold"] if layer == "gold" else [f"{layer}-{exchange}" for exchange in exchanges]
-        resting = partial(at_rest, settings, jobs, targets(layer, exchanges))
-        comparison = Comparison(connection, pins, staged, patience, resting, time.sleep, waiting)
+        resting = partial(at_rest, settings, jobs_of(layer, exchanges), targets(layer, exchanges))
         try:
-            compare(comparison, settings, layer, exchanges, days, status.update)
-            snapshots = swapped(comparison, rebuild_id, status.update)
+            with screen.status("rebuild") as status:
+                waiting: Callable[[int], None] = lambda rows: status.update(f"waiting for {rows:,} rows on their way")  # noqa: E731
+                comparison = Comparison(connection, pins, staged, patience, resting, time.sleep, waiting)
+                compare(comparison, settings, layer, exchanges, days, status.update)
+            snapshots = swapped(home, comparison, jobs_of(layer, every), rebuild_id)
         except duckdb.Error as error:
             raise Failure(message(error)) from error
         finally:
@@ -143,16 +143,35 @@ def compare(
             compare_silver(comparison, exchange, judge_of(settings, exchange), days, progress)
 
 
-def swapped(comparison: Comparison, rebuild_id: str, progress: Callable[[str], None]) -> dict[str, int]:
-    """Swap what is staged; table -> the snapshot that did it."""
+def swapped(home: Home, comparison: Comparison, jobs: Sequence[str], rebuild_id: str) -> dict[str, int]:
+    """Swap what is staged; table -> the snapshot that did it. Where jobs commit too often for it, they are stopped for that moment."""
     snapshots: dict[str, int] = {}
     for name, files in comparison.staged.items():
-        progress(f"{name}: new files")
-        files.replace(comparison.drops(name))
-        progress(f"{name}: commit")
-        if (snapshot := files.commit(rebuild_id)) is not None:
+        with step(f"{name}: new files"):
+            files.replace(comparison.drops(name))
+        try:
+            snapshot = files.commit(rebuild_id)
+        except Crowded:
+            with paused(home, jobs):
+                snapshot = files.commit(rebuild_id)
+        if snapshot is not None:
             snapshots[name] = snapshot
     return snapshots
+
+
+@contextmanager
+def paused(home: Home, jobs: Sequence[str]) -> Iterator[None]:
+    """Stop those of these jobs that run, with savepoints, and resume them from these afterwards, whatever happened."""
+    with changing(home):
+        stopped = stop_jobs(home, [name for name in jobs if name in alive(home)])
+        try:
+            yield
+        finally:
+            submit_jobs(home, {name: Start(state) for name, state in stopped.items()})
+
+
+def jobs_of(layer: str, exchanges: Sequence[str]) -> list[str]:
+    return ["gold"] if layer == "gold" else [f"{layer}-{exchange}" for exchange in exchanges]
 
 
 def at_rest(settings: Settings, jobs: Sequence[str], tables: Sequence[str]) -> list[int] | None:
@@ -169,7 +188,7 @@ def at_rest(settings: Settings, jobs: Sequence[str], tables: Sequence[str]) -> l
 
 def show(verdicts: dict[str, Verdict], snapshots: dict[str, int], swap: bool, as_json: bool, rebuild_id: str, seconds: float) -> None:
     if as_json:
-        tables = {name: asdict(verdict) | {"snapshot": snapshots.get(name)} for name, verdict in verdicts.items()}
+        tables = {name: vars(verdict) | {"snapshot": snapshots.get(name)} for name, verdict in verdicts.items()}
         click.echo(json.dumps({"rebuild_id": rebuild_id if swap else None, "seconds": round(seconds, 3), "tables": tables}))
         return
     table = Table("table", *(Column(name, justify="right") for name in ("right", "wrong", "on their way", "to add", "to drop")), box=None)

@@ -1,5 +1,6 @@
 """New files beside a table, and the one commit that puts them in the place of old ones."""
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
-ATTEMPTS = 20
+ATTEMPTS = 3
+"""Of a commit, which takes a moment longer than an append: a job that commits often comes in between."""
+
+
+class Crowded(Failure):
+    """Others committed in between, each time."""
 
 
 class Staged:
@@ -73,13 +79,14 @@ class Staged:
         """Swap, in one snapshot; its id, None where there is nothing to swap. What jobs append meanwhile stays.
 
         Raises:
-            Failure: one of the old files is not in the table any more, or the catalog took no attempt; nothing is changed. Or its answer
-                was lost.
+            Crowded: jobs commit so often that no attempt came through; nothing is changed, and it may be tried again.
+            Failure: one of the old files is not in the table any more; nothing is changed. Or the catalog's answer was lost.
         """
         from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException, ValidationException
 
         if not self._files and not self._gone:
             return None
+        logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # it warns of old metadata files that the catalog has deleted already
         name = self.table.name()[-1]
         for _ in range(ATTEMPTS):
             self.table.refresh()
@@ -91,14 +98,16 @@ class Staged:
             except ValidationException as error:
                 self.discard()
                 raise Failure(f"{name} was changed by another rebuild meanwhile; nothing is changed, run it again") from error
-            except CommitStateUnknownException as error:
-                raise Failure(f"the catalog did not say whether {name} is swapped; run it again, which compares first") from error
+            except BaseException as error:
+                self._files = []  # the commit may have landed: they stay
+                if isinstance(error, CommitStateUnknownException):
+                    raise Failure(f"the catalog did not say whether {name} is swapped; run it again, which compares first") from error
+                raise
             self._files, self._gone = [], []
             snapshot = self.table.current_snapshot()
             assert snapshot
             return snapshot.snapshot_id
-        self.discard()
-        raise Failure(f"{name} was committed to {ATTEMPTS} times in between; nothing is changed. Stop the job that writes it for the swap")
+        raise Crowded(f"{name} was committed to {ATTEMPTS} times in between; nothing is changed")
 
     def _commit(self, rebuild_id: str) -> None:
         with self.table.transaction() as transaction, transaction.update_snapshot({REBUILD: rebuild_id}).overwrite() as overwrite:
