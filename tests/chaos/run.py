@@ -5,6 +5,7 @@ import random
 import signal
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.chaos.faults import Fault, happen
+from tests.chaos.faults import Done, Fault, happen
+from tests.chaos.network import MARKS, Network
 from tests.e2e.stack import Stack
-from tests.truth.lake import GOLD
+from tests.truth.lake import GOLD, TABLES
 
 RATE = 300
 ENDLESS = 100_000_000
@@ -22,12 +24,22 @@ ENDLESS = 100_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """`recovery_s`: from the end of the fault until everything runs and a second's trades more are in gold."""
+    """How a fault ended.
+
+    Attributes:
+        recovery_s: from its end until everything runs and a second's trades more are in gold.
+        clean: the audit has found nothing; after the repair, where there was one.
+        findings: what it found that nothing explains.
+        doubled: the two snapshots of a commit that landed late, which the audit named, and nothing else but their rows.
+        repair_s: how long gold was made anew for them.
+    """
 
     fault: Fault
     recovery_s: float
     clean: bool
     findings: list[dict[str, Any]]
+    doubled: tuple[int, ...] = ()
+    repair_s: float = 0.0
 
 
 @contextmanager
@@ -48,24 +60,93 @@ def flow(stack: Stack, seed: object) -> Iterator[subprocess.Popen[str]]:
             producer.wait()
 
 
-def outcomes(stack: Stack, faults: list[Fault], producer: subprocess.Popen[str], say: Callable[[str], None] = print) -> Iterator[Outcome]:
+def outcomes(
+    network: Network, faults: list[Fault], producer: subprocess.Popen[str], say: Callable[[str], None] = print
+) -> Iterator[Outcome]:
     """Each fault, done and recovered from; audited over everything that was sent since the first."""
-    since = datetime.now(UTC).isoformat()
+    stack, since = network.stack, datetime.now(UTC).isoformat()
     await_growth(stack)
     for number, fault in enumerate(faults, 1):
         time.sleep(fault.calm)
         say(f"{number}/{len(faults)} {fault}")
-        back = happen(stack, fault)
-        ended = time.monotonic()
-        stack.wait("every part and job runs", lambda back=back: back() and running(stack))
-        await_growth(stack)
-        recovery = time.monotonic() - ended
+        done = happen(network, fault)
+        recovery = recover(stack, done)
         assert producer.poll() is None, "the producer has ended"
-        ran = stack.run_tradelake("audit", "--json", "--since", since, "--wait", "120 s")
-        report = ran.json if ran.stdout.startswith("{") else {"findings": [{"evidence": ran.stderr, "notice": False}]}
-        found = [finding for finding in report["findings"] if not finding["notice"]]
-        say(f"    back after {recovery:.1f} s, {'clean' if ran.exit_code == 0 else f'NOT CLEAN: {found}'}")
-        yield Outcome(fault, recovery, ran.exit_code == 0, found)
+        found = audit(stack, since)
+        doubled = doubled_commits(stack)
+        if done.late is None or not doubled:
+            say(f"    back after {recovery:.1f} s, {told(found)}")
+            yield Outcome(fault, recovery, not found, found)
+            continue
+        unexplained = found if [done.late in pair for pair in doubled.values()] != [True] else beside(found, doubled)
+        say(f"    back after {recovery:.1f} s, a commit doubled as {doubled}, {told(unexplained)} beside it: gold is made anew")
+        began = time.monotonic()
+        make_gold_anew(network)
+        recover(stack, Done())
+        left, repair = audit(stack, since), time.monotonic() - began
+        say(f"    made anew after {repair:.1f} s, {told(left)}")
+        (pair,) = doubled.values() if len(doubled) == 1 else [()]
+        yield Outcome(fault, recovery, not unexplained and not left, unexplained + left, pair, repair)
+
+
+def told(found: list[dict[str, Any]]) -> str:
+    return f"NOT CLEAN: {found}" if found else "clean"
+
+
+def recover(stack: Stack, done: Done) -> float:
+    """Wait until everything runs and trades flow again; for how many seconds."""
+    began = time.monotonic()
+    stack.wait("every part and job runs", lambda: done.back() and running(stack))
+    await_growth(stack)
+    return time.monotonic() - began
+
+
+def audit(stack: Stack, since: str) -> list[dict[str, Any]]:
+    """What it finds: nothing where all is well."""
+    ran = stack.run_tradelake("audit", "--json", "--since", since, "--wait", "120 s")
+    report = ran.json if ran.stdout.startswith("{") else {"findings": [{"evidence": ran.stderr, "notice": False}]}
+    found = [finding for finding in report["findings"] if not finding["notice"]]
+    assert bool(found) == bool(ran.exit_code), ran.stdout + ran.stderr
+    return found
+
+
+def doubled_commits(stack: Stack) -> dict[str, tuple[int, ...]]:
+    """Table -> the snapshots that carry the marks of one checkpoint, by the tests' own reading of its metadata."""
+    found: dict[str, tuple[int, ...]] = {}
+    for table in TABLES:
+        marked: dict[tuple[str | None, ...], list[int]] = {}
+        for snapshot in stack.lake.table(table).metadata.snapshots:
+            summary = snapshot.summary
+            if summary and summary.get(MARKS[0]):
+                marked.setdefault(tuple(summary.get(mark) for mark in MARKS), []).append(snapshot.snapshot_id)
+        if twice := [snapshots for snapshots in marked.values() if len(snapshots) > 1]:
+            found[table] = tuple(snapshot for snapshots in twice for snapshot in snapshots)
+    return found
+
+
+def beside(found: list[dict[str, Any]], doubled: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
+    """What is found beside doubled commits of gold, each named as what it is, and the rows that they brought twice."""
+    named = {(GOLD, "commits", "doubled", ", ".join(map(str, doubled[GOLD])))} if GOLD in doubled else set()
+    missing = named - {(one["table"], one["check"], one["kind"], one["key"]) for one in found}
+    more = [
+        one
+        for one in found
+        if (one["table"], one["check"], one["kind"], one["key"]) not in named
+        and (one["table"], one["check"], one["kind"]) != (GOLD, "ids", "doubled")
+    ]
+    return more + [{"evidence": f"the audit does not name {one}"} for one in missing]
+
+
+def make_gold_anew(network: Network) -> None:
+    """As docs/audit.md has it."""
+    jobs = network.jobs
+    jobs.tradelake("stop", "gold")
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as drop:
+        drop.write("DROP TABLE gold_crypto_trades;")
+        drop.flush()
+        jobs.tradelake("sql", "-f", drop.name)
+    jobs.tradelake("tables", "create")
+    jobs.tradelake("submit", "--fresh-state", "gold")
 
 
 def running(stack: Stack) -> bool:
