@@ -5,18 +5,17 @@ import random
 import signal
 import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from tests.chaos.faults import Done, Fault, happen
-from tests.chaos.network import MARKS, Network
+from tests.chaos.doubled import Doubled, Finding, doubled_by, make_gold_anew, unexplained
+from tests.chaos.faults import Fault, happen
+from tests.chaos.network import Network
 from tests.e2e.stack import Stack
-from tests.truth.lake import GOLD, TABLES
+from tests.truth.lake import GOLD
 
 RATE = 300
 ENDLESS = 100_000_000
@@ -28,18 +27,20 @@ class Outcome:
 
     Attributes:
         recovery_s: from its end until everything runs and a second's trades more are in gold.
-        clean: the audit has found nothing; after the repair, where there was one.
-        findings: what it found that nothing explains.
-        doubled: the two snapshots of a commit that landed late, which the audit named, and nothing else but their rows.
-        repair_s: how long gold was made anew for them.
+        findings: what audits found that is not explained by `doubled`; nothing where all is well.
+        doubled: what a commit that landed late doubled: the audit named it, gold was made anew, and the audit of that was clean.
+        repair_s: how long this took.
     """
 
     fault: Fault
     recovery_s: float
-    clean: bool
-    findings: list[dict[str, Any]]
-    doubled: tuple[int, ...] = ()
+    findings: list[Finding]
+    doubled: Doubled | None = None
     repair_s: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        return not self.findings
 
 
 @contextmanager
@@ -70,83 +71,43 @@ def outcomes(
         time.sleep(fault.calm)
         say(f"{number}/{len(faults)} {fault}")
         done = happen(network, fault)
-        recovery = recover(stack, done)
+        recovery = recover(stack, done.back)
         assert producer.poll() is None, "the producer has ended"
         found = audit(stack, since)
-        doubled = doubled_commits(stack)
-        if done.late is None or not doubled:
+        doubled = doubled_by(stack.lake, done.late) if done.late else None
+        if doubled is None:
             say(f"    back after {recovery:.1f} s, {told(found)}")
-            yield Outcome(fault, recovery, not found, found)
+            yield Outcome(fault, recovery, found)
             continue
-        unexplained = found if [done.late in pair for pair in doubled.values()] != [True] else beside(found, doubled)
-        say(f"    back after {recovery:.1f} s, a commit doubled as {doubled}, {told(unexplained)} beside it: gold is made anew")
+        more = unexplained(found, doubled)
+        say(f"    back after {recovery:.1f} s, DOUBLED {doubled.rows} rows by snapshots {doubled.snapshots}, beside them {told(more)}")
         began = time.monotonic()
-        make_gold_anew(network)
-        recover(stack, Done())
+        make_gold_anew(network.jobs)
+        recover(stack)
         left, repair = audit(stack, since), time.monotonic() - began
-        say(f"    made anew after {repair:.1f} s, {told(left)}")
-        (pair,) = doubled.values() if len(doubled) == 1 else [()]
-        yield Outcome(fault, recovery, not unexplained and not left, unexplained + left, pair, repair)
+        say(f"    gold made anew after {repair:.1f} s, {told(left)}")
+        yield Outcome(fault, recovery, more + left, doubled, repair)
 
 
-def told(found: list[dict[str, Any]]) -> str:
+def told(found: list[Finding]) -> str:
     return f"NOT CLEAN: {found}" if found else "clean"
 
 
-def recover(stack: Stack, done: Done) -> float:
+def recover(stack: Stack, back: Callable[[], bool] = lambda: True) -> float:
     """Wait until everything runs and trades flow again; for how many seconds."""
     began = time.monotonic()
-    stack.wait("every part and job runs", lambda: done.back() and running(stack))
+    stack.wait("every part and job runs", lambda: back() and running(stack))
     await_growth(stack)
     return time.monotonic() - began
 
 
-def audit(stack: Stack, since: str) -> list[dict[str, Any]]:
+def audit(stack: Stack, since: str) -> list[Finding]:
     """What it finds: nothing where all is well."""
     ran = stack.run_tradelake("audit", "--json", "--since", since, "--wait", "120 s")
     report = ran.json if ran.stdout.startswith("{") else {"findings": [{"evidence": ran.stderr, "notice": False}]}
     found = [finding for finding in report["findings"] if not finding["notice"]]
     assert bool(found) == bool(ran.exit_code), ran.stdout + ran.stderr
     return found
-
-
-def doubled_commits(stack: Stack) -> dict[str, tuple[int, ...]]:
-    """Table -> the snapshots that carry the marks of one checkpoint, by the tests' own reading of its metadata."""
-    found: dict[str, tuple[int, ...]] = {}
-    for table in TABLES:
-        marked: dict[tuple[str | None, ...], list[int]] = {}
-        for snapshot in stack.lake.table(table).metadata.snapshots:
-            summary = snapshot.summary
-            if summary and summary.get(MARKS[0]):
-                marked.setdefault(tuple(summary.get(mark) for mark in MARKS), []).append(snapshot.snapshot_id)
-        if twice := [snapshots for snapshots in marked.values() if len(snapshots) > 1]:
-            found[table] = tuple(snapshot for snapshots in twice for snapshot in snapshots)
-    return found
-
-
-def beside(found: list[dict[str, Any]], doubled: dict[str, tuple[int, ...]]) -> list[dict[str, Any]]:
-    """What is found beside doubled commits of gold, each named as what it is, and the rows that they brought twice."""
-    named = {(GOLD, "commits", "doubled", ", ".join(map(str, doubled[GOLD])))} if GOLD in doubled else set()
-    missing = named - {(one["table"], one["check"], one["kind"], one["key"]) for one in found}
-    more = [
-        one
-        for one in found
-        if (one["table"], one["check"], one["kind"], one["key"]) not in named
-        and (one["table"], one["check"], one["kind"]) != (GOLD, "ids", "doubled")
-    ]
-    return more + [{"evidence": f"the audit does not name {one}"} for one in missing]
-
-
-def make_gold_anew(network: Network) -> None:
-    """As docs/audit.md has it."""
-    jobs = network.jobs
-    jobs.tradelake("stop", "gold")
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as drop:
-        drop.write("DROP TABLE gold_crypto_trades;")
-        drop.flush()
-        jobs.tradelake("sql", "-f", drop.name)
-    jobs.tradelake("tables", "create")
-    jobs.tradelake("submit", "--fresh-state", "gold")
 
 
 def running(stack: Stack) -> bool:
@@ -158,14 +119,23 @@ def await_growth(stack: Stack) -> None:
 
 
 def report(seed: object, done: list[Outcome]) -> str:
-    """A table of the kinds of faults, how often, and how long recovery took; Markdown."""
+    """A table of the kinds of faults, how often, and how long recovery took; Markdown. Then what was doubled."""
     lines = [f"{len(done)} faults, seed {seed}: {sum(not one.clean for one in done)} audits were not clean.", ""]
-    lines += ["| fault | times | recovery: median | max | not clean |", "|---|---|---|---|---|"]
+    lines += ["| fault | times | recovery: median | max | not clean | doubled, named, repaired |", "|---|---|---|---|---|---|"]
     for what in sorted({(one.fault.kind, one.fault.what) for one in done}):
-        some = [one for one in done if (one.fault.kind, one.fault.what) == what]
-        times = [one.recovery_s for one in some]
-        dirty = sum(not one.clean for one in some)
-        lines.append(f"| {' '.join(what)} | {len(some)} | {statistics.median(times):.1f} s | {max(times):.1f} s | {dirty} |")
-    every = [one.recovery_s for one in done]
-    lines.append(f"| all | {len(done)} | {statistics.median(every):.1f} s | {max(every):.1f} s | {sum(not one.clean for one in done)} |")
-    return "\n".join(lines)
+        lines.append(_line(" ".join(what), [one for one in done if (one.fault.kind, one.fault.what) == what]))
+    lines += [_line("all", done), ""]
+    for one in done:
+        if one.doubled:
+            first, second = one.doubled.snapshots[0], ", ".join(map(str, one.doubled.snapshots[1:]))
+            lines.append(
+                f"{one.fault}: {one.doubled.rows} rows of gold's snapshot {first} came again with {second} (Iceberg #14425); "
+                f"the audit named {'them' if one.clean else 'more than them, or less'}, gold was made anew in {one.repair_s:.1f} s."
+            )
+    return "\n".join(lines).rstrip()
+
+
+def _line(what: str, some: list[Outcome]) -> str:
+    times = [one.recovery_s for one in some]
+    dirty, doubled = sum(not one.clean for one in some), sum(one.doubled is not None for one in some)
+    return f"| {what} | {len(some)} | {statistics.median(times):.1f} s | {max(times):.1f} s | {dirty} | {doubled} |"
