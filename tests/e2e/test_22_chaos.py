@@ -5,7 +5,7 @@ from secrets import token_hex
 
 import pytest
 
-from tests.chaos.faults import LATE, Fault, plan
+from tests.chaos.faults import JOBS, LATE, Fault, plan
 from tests.chaos.network import Network, between
 from tests.chaos.run import Outcome, flow, outcomes, report
 from tests.e2e.stack import Stack
@@ -18,11 +18,11 @@ LONGEST_S = 25.0
 
 @pytest.fixture(scope="module")
 def network(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    """Jobs that reach the lake through proxies; afterwards they reach it without."""
+    """The jobs that trades flow through reach the lake through proxies; afterwards without."""
     with between(stack, tmp_path_factory.mktemp("network")) as network:
-        network.jobs.tradelake("upgrade")
+        network.jobs.tradelake("upgrade", *JOBS)
         yield network
-        stack.tradelake("upgrade")
+        stack.tradelake("upgrade", *JOBS)
 
 
 def happened(network: Network, seed: str, faults: list[Fault], capsys: pytest.CaptureFixture[str]) -> list[Outcome]:
