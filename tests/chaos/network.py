@@ -101,7 +101,7 @@ class Full(Dealing):
 
 
 class LostAnswer(Dealing):
-    """A commit is made, and who made it is not told: the connection ends, or a gateway has waited too long."""
+    """A commit is made, and its maker is not told: the connection is reset, or a gateway has waited too long."""
 
     def __call__(self, request: Request, ask: PassOn) -> Answer:
         answer = ask(request)
