@@ -1,11 +1,15 @@
 """What an audit must say of a commit that landed twice, and how a report of faults says it."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
-from tests.chaos.doubled import Doubled, unexplained
+from tests.chaos.doubled import Doubled, doubled_by, unexplained
 from tests.chaos.faults import Fault
+from tests.chaos.network import MARKS
 from tests.chaos.run import Outcome, report
 from tests.truth.lake import BRONZE, GOLD
 
@@ -14,6 +18,39 @@ TWICE = Doubled((11, 12), 2, frozenset({"a", "b"}))
 
 def finding(check: str, key: str, rows: int = 1, table: str = GOLD, kind: str = "doubled") -> dict[str, Any]:
     return {"check": check, "kind": kind, "table": table, "key": key, "rows": rows, "evidence": "", "repair": "", "notice": False}
+
+
+def snapshot(number: int, checkpoint: int | None, rows: int = 2) -> Snapshot:
+    """Of a checkpoint of one job, or of another writer."""
+    of = {} if checkpoint is None else dict(zip(MARKS, ("a-job", "an-operator", str(checkpoint)), strict=True))
+    summary = Summary(Operation.APPEND, **of, **{"added-records": str(rows)})
+    return Snapshot.model_validate({"snapshot-id": number, "timestamp-ms": 0, "manifest-list": "", "summary": summary.model_dump()})
+
+
+class Gold:
+    """A table of these snapshots and ids."""
+
+    def __init__(self, snapshots: list[Snapshot], ids: str) -> None:
+        self.snapshots, self.ids = snapshots, list(ids)
+
+    def table(self, name: str) -> Any:
+        assert name == GOLD
+        return SimpleNamespace(metadata=SimpleNamespace(snapshots=self.snapshots))
+
+    def rows(self, name: str, columns: tuple[str, ...]) -> pa.Table:
+        assert (name, columns) == (GOLD, ("message_id",))
+        return pa.table({"message_id": self.ids})
+
+
+SNAPSHOTS = [snapshot(10, 6), snapshot(11, 7), snapshot(12, 7), snapshot(13, 8), snapshot(14, None), snapshot(15, None)]
+
+
+def test_what_a_late_commit_doubled_is_read_from_the_table() -> None:
+    assert doubled_by(Gold(SNAPSHOTS, "xabyabz"), 11) == TWICE  # type: ignore[arg-type]
+
+
+def test_a_late_commit_that_stayed_alone_doubled_nothing() -> None:
+    assert doubled_by(Gold(SNAPSHOTS, "xabyabz"), 10) is None  # type: ignore[arg-type]
 
 
 NAMED = [finding("ids", "a"), finding("ids", "b"), finding("commits", "11, 12", 2)]
