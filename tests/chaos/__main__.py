@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.faults import plan
+from tests.chaos.network import between
 from tests.chaos.run import flow, outcomes, report
 from tests.e2e.stack import Stack, free_port_base
 
@@ -24,14 +25,18 @@ def main() -> int:
     print(f"seed {given.seed}\n" + "\n".join(f"{number:>4}  {fault}" for number, fault in enumerate(faults, 1)), flush=True)
     if given.plan:
         return 0
-    stack = Stack(Path(tempfile.mkdtemp(prefix="tradelake-chaos-")) / "home", free_port_base())
+    folder = Path(tempfile.mkdtemp(prefix="tradelake-chaos-"))
+    stack = Stack(folder / "home", free_port_base())
     try:
-        for command in (("up", "--port-base", stack.port_base), ("topics", "create"), ("tables", "create"), ("submit",)):
+        for command in (("up", "--port-base", stack.port_base), ("topics", "create"), ("tables", "create")):
             stack.tradelake(*command)
-        with flow(stack, given.seed) as producer:
-            done = list(outcomes(stack, faults, producer, lambda line: print(line, flush=True)))
-        stack.settle()
-        wrong = stack.discrepancies()
+        with between(stack, folder) as network:
+            network.jobs.tradelake("submit")
+            with flow(stack, given.seed) as producer:
+                done = list(outcomes(network, faults, producer, lambda line: print(line, flush=True)))
+            stack.settle()
+            wrong = stack.discrepancies()
+            network.jobs.tradelake("stop")
     finally:
         stack.tradelake("down", "--purge")
     print("\n" + report(given.seed, done))

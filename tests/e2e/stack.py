@@ -54,8 +54,9 @@ class Ran:
 
 
 class Stack:
-    def __init__(self, home: Path, port_base: int, pipeline: Path = PIPELINE) -> None:
-        self.home, self.port_base, self.pipeline_file = home, port_base, pipeline
+    def __init__(self, home: Path, port_base: int, pipeline: Path = PIPELINE, **variables: str) -> None:
+        """`variables`: what the environment of its commands has besides."""
+        self.home, self.port_base, self.pipeline_file, self.variables = home, port_base, pipeline, variables
         self.pipeline: dict[str, Any] = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
         self.topics = {name: exchange["topic"] for name, exchange in self.pipeline["exchanges"].items()}
 
@@ -75,12 +76,13 @@ class Stack:
 
     def run_tradelake(self, *arguments: object) -> Ran:
         """Run `tradelake` on this stack, to its end, whatever that is."""
-        return run(self.command(*arguments))
+        return run(self.command(*arguments), **self.variables)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Run `tradelake` beside the test; its complaints go to a log of this name."""
         with (self.home / "logs" / "beside.log").open("w", encoding="utf-8") as log:
-            return subprocess.Popen(self.command(*arguments), env=clean_environment(), stdout=subprocess.PIPE, stderr=log, text=True)
+            environment = clean_environment() | self.variables
+            return subprocess.Popen(self.command(*arguments), env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
 
     def command(self, *arguments: object) -> list[str]:
         return [str(BIN / "tradelake"), "--home", str(self.home), "--conf", str(self.pipeline_file), *map(str, arguments)]

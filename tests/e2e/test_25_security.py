@@ -18,8 +18,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from tests.chaos.proxy import opened
 from tests.conftest import ROOT
-from tests.e2e.gate import Gate, opened
+from tests.e2e.gate import Gate
 from tests.e2e.stack import BIN, Ran, Stack, clean_environment, free_port_base
 from tests.e2e.waiting import wait_until
 from tests.truth.lake import BRONZE, GOLD, SILVER, Lake
