@@ -94,5 +94,5 @@ def test_a_report_says_what_was_doubled() -> None:
         "| all | 2 | 3.5 s | 4.0 s | 0 | 1 |",
     ]
     assert lines[8:] == [
-        "late commit: 2 rows of gold's snapshot 11 came again with 12 (Iceberg #14425); the audit named them, gold was made anew in 60.0 s."
+        "late commit: 2 rows of gold's snapshot 11 came again with 12 (Iceberg #14425); the audit named them, gold was rebuilt in 60.0 s."
     ]
