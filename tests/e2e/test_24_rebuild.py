@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from pyiceberg.expressions import EqualTo, In
 
 from tests.chaos.run import await_growth, flow
@@ -17,6 +18,8 @@ SYMBOL = f"REBUILT{secrets.token_hex(3).upper()}USDT"
 MARKS = {"flink.job-id": "rebuilt", "flink.operator-id": "rebuilt", "flink.max-committed-checkpoint-id": "1"}
 BRONZE_BINANCE, SILVER_BINANCE = BRONZE["binance"], SILVER["binance"]
 Rows = pa.Table
+pytestmark = pytest.mark.processes_only
+"""It may stop jobs, and submits them again from where it runs."""
 
 
 def rebuild(stack: Stack, *arguments: str, exit_code: int = 0) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def feed_into(
 
         async def some_time() -> None:
             task = asyncio.create_task(live.run())
-            while not until(report):
+            while not until(report) and not task.done():
                 await asyncio.sleep(0.02)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
