@@ -15,8 +15,10 @@ from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, V2_COLUMNS
 
 SYMBOL = f"REBUILT{secrets.token_hex(3).upper()}USDT"
 """One that no earlier run on this stack has rebuilt."""
+TWICE = f"TWICE{SYMBOL}"
 MARKS = {"flink.job-id": "rebuilt", "flink.operator-id": "rebuilt", "flink.max-committed-checkpoint-id": "1"}
 BRONZE_BINANCE, SILVER_BINANCE = BRONZE["binance"], SILVER["binance"]
+COUNTED = {**dict.fromkeys((*BRONZE.values(), *SILVER.values()), "offset"), DLQ: "kafka_offset", GOLD: "message_id"}
 Rows = pa.Table
 pytestmark = pytest.mark.processes_only
 """It may stop jobs, and submits them again from where it runs."""
@@ -45,6 +47,9 @@ class Damage:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         stack.send_trades("binance", [raw.binance(SYMBOL) for _ in range(10)])
+        stack.settle()
+        stack.send_trades("binance", [raw.binance(TWICE)])
+        stack.settle()
         self.rejected = stack.send_trades("binance", [raw.binance(SYMBOL, price="0") for _ in range(3)])
         stack.settle()
         self.silver = stack.lake.rows(SILVER_BINANCE, where=f"symbol == '{SYMBOL}'").sort_by("offset")
@@ -56,8 +61,8 @@ class Damage:
         return self.gold.take(list(numbers))
 
     def do(self) -> None:
-        """Silver lacks 0 and 1, and has 2 twice and 3 altered. Gold lacks 4, has 5 and 8 twice (by a checkpoint that was committed
-        twice), 6 in another hour, and one from nowhere.
+        """Silver lacks 0 and 1, and has 2 twice and 3 altered. Gold lacks 4, has 5 and the trade of TWICE twice (by a checkpoint
+        that was committed twice), 6 in another hour, and one from nowhere.
 
         The dead-letter table lacks the first, and has the second twice. Bronze has 9 twice, which silver then has too.
         """
@@ -67,7 +72,7 @@ class Damage:
         append(self.stack, SILVER_BINANCE, changed(self.silver.take([3]), "quantity", self.silver["price"][3].as_py()))
         lake.table(GOLD).delete(In("message_id", [self.ids[4], self.ids[6]]))
         append(self.stack, GOLD, self.in_gold(5), **MARKS)
-        append(self.stack, GOLD, self.in_gold(8), **MARKS)
+        self.commit_again(GOLD, TWICE)
         hour = self.gold["exchange_hour"][6].as_py()
         append(self.stack, GOLD, changed(self.in_gold(6), "exchange_hour", (hour + 1) % 24))
         append(self.stack, GOLD, changed(self.in_gold(7), "message_id", self.ids[7][:-12] + "000000000000"))
@@ -79,6 +84,14 @@ class Damage:
         at = Coordinate(*(self.silver[column][9].as_py() for column in ("topic", "partition", "offset")))
         append(self.stack, BRONZE_BINANCE, self.rows(BRONZE_BINANCE, at))
         self.stack.wait("silver has it twice as well", lambda: self.rows(SILVER_BINANCE, at).num_rows == 2)
+
+    def commit_again(self, table: str, symbol: str) -> None:
+        """What a commit does that lands twice (Iceberg #14425): the very file is in the table a second time."""
+        target = self.stack.lake.table(table)
+        (task,) = target.scan(f"symbol == '{symbol}'").plan_files()
+        assert task.file.record_count == 1
+        with target.transaction() as transaction, transaction.update_snapshot(MARKS).fast_append() as again:
+            again.append_data_file(task.file)
 
     def rows(self, table: str, at: Coordinate, prefix: str = "") -> Rows:
         return self.stack.lake.rows(table, where=where(at, prefix))
@@ -109,6 +122,8 @@ def test_every_fault_is_found_and_mended_beside_running_jobs(pipeline: Stack) ->
         await_growth(pipeline)
     pipeline.settle()
     assert pipeline.discrepancies() == []
+    for table in (*BRONZE.values(), *SILVER.values(), DLQ, GOLD):
+        assert pipeline.lake.count(table) == pipeline.lake.rows(table, (COUNTED[table],)).num_rows, "the summary's total"
     again = pipeline.lake.rows(GOLD, (*V2_COLUMNS, "gold_ingestion_timestamp"), f"symbol == '{SYMBOL}'").sort_by("platform_sequence")
     columns = [*V2_COLUMNS, "gold_ingestion_timestamp"]
     others = [0, 1, 2, 3, 5, 6, 7, 8, 9]  # 4 was absent; every other row is the very one that it was

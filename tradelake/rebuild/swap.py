@@ -1,7 +1,7 @@
 """New files beside a table, and the one commit that puts them in the place of old ones."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,17 @@ ATTEMPTS = 3
 
 class Crowded(Failure):
     """Others committed in between, each time."""
+
+
+class _AsOftenAsNamed(set["DataFile"]):
+    """Files that go, each as often as the table names it: its totals count by these, and pyiceberg knows of none that is named twice."""
+
+    def __init__(self, files: "Iterable[DataFile]") -> None:
+        self._every = list(files)
+        super().__init__(self._every)
+
+    def __iter__(self) -> "Iterator[DataFile]":
+        return iter(self._every)
 
 
 class Staged:
@@ -42,24 +53,28 @@ class Staged:
         """Write the other rows of these files as new ones; the files are to go.
 
         Args:
-            drops: a file of the table's snapshot, and the numbers of its rows that are to go.
+            drops: a file of the table's snapshot, and the numbers of its rows that are to go. A commit that landed twice names its files
+                twice: each row is then there as often, and its number is named as often as it is to go.
         """
-        files: dict[str, DataFile] = {}
+        files: dict[str, tuple[DataFile, int]] = {}
         for name, numbers in drops:
-            files = files or {file.file_path: file for file in self._current()}
-            old = files[name]
-            rows = self._rows(old)
-            stays = np.ones(rows.num_rows, bool)
-            stays[numbers] = False
-            if stays.any():
-                self.add(rows.filter(pa.array(stays)))
-            self._gone.append(old)
+            files = files or self._current()
+            file, times = files[name]
+            rows = self._rows(file)
+            stay = times - np.bincount(np.array(numbers, np.int64), minlength=rows.num_rows)
+            if stay.any():
+                self.add(rows.take(pa.array(np.repeat(np.arange(rows.num_rows), stay))))
+            self._gone += [file] * times
 
-    def _current(self) -> "Iterable[DataFile]":
+    def _current(self) -> "dict[str, tuple[DataFile, int]]":
+        """Path -> file of the table, and how often the table names it."""
+        files: dict[str, tuple[DataFile, int]] = {}
         snapshot = self.table.current_snapshot()
         for manifest in snapshot.manifests(self.table.io) if snapshot else ():
             for entry in manifest.fetch_manifest_entry(self.table.io, discard_deleted=True):
-                yield entry.data_file
+                path = entry.data_file.file_path
+                files[path] = (entry.data_file, files.get(path, (None, 0))[1] + 1)
+        return files
 
     def _rows(self, file: "DataFile") -> pa.Table:
         """A file's rows in their order."""
@@ -111,8 +126,7 @@ class Staged:
 
     def _commit(self, rebuild_id: str) -> None:
         with self.table.transaction() as transaction, transaction.update_snapshot({REBUILD: rebuild_id}).overwrite() as overwrite:
-            for file in self._gone:
-                overwrite.delete_data_file(file)
+            overwrite._deleted_data_files = _AsOftenAsNamed(self._gone)
             for file in self._files:
                 overwrite.append_data_file(file)
 
