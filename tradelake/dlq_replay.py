@@ -17,6 +17,7 @@ import duckdb
 
 import sql
 from conf.settings import Settings
+from tradelake.arrow import schema_of
 from tradelake.audit.pins import REPLAYS, bronze, silver
 from tradelake.audit.values import judge_of
 from tradelake.console import Failure
@@ -131,7 +132,7 @@ def _append(lake: "Catalog", settings: Settings, target: "Table", rows: list[dic
 
     logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # it warns of old metadata files that the catalog has deleted already
     _record(lake, settings, rows, report.id)
-    table, known = pa.Table.from_pylist(rows, schema=target.schema().as_arrow()), {snapshot.snapshot_id for snapshot in target.snapshots()}
+    table, known = pa.Table.from_pylist(rows, schema=schema_of(target)), {snapshot.snapshot_id for snapshot in target.snapshots()}
     for _ in range(ATTEMPTS):
         target.metadata.properties["commit.retry.num-retries"] = "0"  # of this copy: a retry looks at nothing
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from tradelake.arrow import schema_of
 from tradelake.audit.pins import REBUILD
 from tradelake.console import Failure
 
@@ -45,7 +46,7 @@ class Staged:
         """Write rows as data files, one for each of their partitions."""
         from pyiceberg.io.pyarrow import _dataframe_to_data_files  # what its own `append` is made of
 
-        schema = self.table.schema().as_arrow()
+        schema = schema_of(self.table)
         fitting = rows.select(schema.names).cast(schema)
         self._files += _dataframe_to_data_files(self.table.metadata, fitting, self.table.io)
 
