@@ -5,7 +5,7 @@ import io
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -508,25 +508,24 @@ def test_every_shipped_query_has_a_test() -> None:
 
 
 @pytest.fixture
-def ctrl_c() -> Iterator[None]:
-    """Ctrl-C in a fifth of a second, heard also where the tests were started in the background, with the signal ignored."""
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Ctrl-C a fifth of a second after it is called; heard also where the tests were started in the background, with the signal ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
-    yield
+    yield lambda: Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
     signal.signal(signal.SIGINT, before)
 
 
-def test_ctrl_c_ends_a_query_that_computes(ctrl_c: None) -> None:
+def test_ctrl_c_ends_a_query_that_computes(ctrl_c: Callable[[], None]) -> None:
     connection = duckdb.connect()
     endless = "SELECT count(*) FROM range(1000000000) AS a, range(1000000) AS b WHERE a.range * b.range % 7 = 1"
     with pytest.raises(KeyboardInterrupt):
-        interruptible(connection, lambda stop: print(connection.execute(endless)))
+        interruptible(connection, lambda stop: (ctrl_c(), print(connection.execute(endless)))[1])
 
 
-def test_ctrl_c_ends_a_query_that_prints(ctrl_c: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_ends_a_query_that_prints(ctrl_c: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
     rows, settings = "SELECT range AS a FROM range(1000000000)", Settings(pipeline=load_pipeline(), environment=ENVIRONMENT)
     with pytest.raises(KeyboardInterrupt):
-        interruptible(connection := duckdb.connect(), lambda stop: answer_query(connection, rows, settings, "csv", stop))
+        interruptible(connection := duckdb.connect(), lambda stop: (ctrl_c(), answer_query(connection, rows, settings, "csv", stop))[1])
     assert 0 < len(capsys.readouterr().out) < 1_000_000_000
 
 
