@@ -53,6 +53,7 @@ class Verdict:
             self.right += rows
             return
         self.wrong[kind] += rows
+        self.dropped += rows if kind != ABSENT else 0
         self.examples.setdefault(kind, example)
 
 
@@ -92,18 +93,13 @@ class Comparison:
         self.ask("no_drops")
 
     def ask(self, name: str, /, **parameters: str | int) -> list[tuple[object, ...]]:
-        """The answers to the last statement of `sql/rebuild/<name>.sql`."""
-        answers: list[tuple[object, ...]] = []
-        for statement in sql.statements(f"rebuild/{name}", **parameters):
-            answers = self.connection.execute(statement).fetchall()
-        return answers
+        """The answers to `sql/rebuild/<name>.sql`."""
+        return self.connection.execute(sql.text(f"rebuild/{name}", **parameters)).fetchall()
 
     def stored(self) -> None:
         """Count the rows of a piece, and note those that are to go."""
         for target, kind, rows, example in self.ask("kinds"):
             self.verdicts[str(target)].count(str(kind), int(str(rows)), str(example))
-        for target, rows in self.ask("drop_counts"):
-            self.verdicts[str(target)].dropped += int(str(rows))
         self.ask("drop")
 
     def arrive(self, strike: Callable[[], object], on_their_way: Callable[[], object], left_alone: str) -> int:
@@ -120,12 +116,12 @@ class Comparison:
             return left
         if self.patience_s > 0:
             self._before = self.at_rest(None)
-        while left and self.patience_s > 0:
+        strike()  # also where the patience was spent on others: what has come meanwhile is not lost
+        while (left := missing()) and self.patience_s > 0:
             self.waiting(left)
             self.pause(min(POLL_S, self.patience_s))
             self.patience_s -= POLL_S
             strike()
-            left = missing()
         if left == 0 or (self._before is not None and self.at_rest(self._before) is not None):
             return 0
         on_their_way()

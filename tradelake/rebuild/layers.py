@@ -116,7 +116,7 @@ def compare_silver(comparison: Comparison, exchange: str, judge: Judge, days: Da
         )
         comparison.verdicts[silver(exchange)].waiting += waiting
         example = f"'{stretch.topic}:{stretch.partition}:' || \"offset\""
-        for target, _, absent, key in comparison.ask("counted", target="target", key=example):
+        for target, absent, key in comparison.ask("counted", target="target", key=example):
             _count_absent(comparison, target, absent, key)
         added = where | {"now": comparison.now}
         comparison.add(silver(exchange), sql.text("rebuild/silver_added", columns=COLUMNS, **added))
@@ -170,7 +170,7 @@ def compare_gold(comparison: Comparison, settings: Settings, exchanges: list[str
             partial(_on_their_way, comparison, settings, gold, in_files(pins.with_places)),
             "gold_left_alone",
         )
-        for target, _, absent, key in comparison.ask("counted", target=f"'{GOLD}'", key="message_id"):
+        for target, absent, key in comparison.ask("counted", target=f"'{GOLD}'", key="message_id"):
             _count_absent(comparison, target, absent, key)
         comparison.add(GOLD, sql.text("rebuild/gold_added", columns=COLUMNS, silver=rows_of_silver, traded=traded, now=comparison.now))
     comparison.verdicts[GOLD]

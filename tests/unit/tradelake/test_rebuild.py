@@ -176,6 +176,22 @@ class TestRowsOnTheirWay:
         comparison = compared(lake, "gold", pause=lambda _: lake.execute(f"INSERT INTO {GOLD} FROM late") and None)
         assert comparison.verdicts[GOLD] == Verdict(right=4 * (ROWS - 1) - 1)
 
+    def test_those_that_came_while_it_waited_for_others_are_not_added(
+        self, lake: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All of the patience is spent on a lost row of the first partition; one of the second comes meanwhile, after silver was pinned."""
+        late = f'FROM {SILVER_BINANCE} WHERE "partition" = 1 AND "offset" = 3'
+        lake.execute(f"CREATE TEMP TABLE late AS {late}; DELETE {late}; DELETE FROM {SILVER_BINANCE} WHERE {HERE}")
+        lake.execute(f"CREATE TEMP TABLE pinned AS FROM {SILVER_BINANCE}")
+        then, with_places = {SILVER_BINANCE: "pinned"}, Present.with_places
+        monkeypatch.setattr(Present, "with_places", lambda self, name: with_places(self, then.get(name, name)))
+
+        def pause(_seconds: float) -> None:
+            lake.execute(f"INSERT INTO {SILVER_BINANCE} FROM late")
+
+        verdict = compared(lake, "silver", ["binance"], at_rest=moving, pause=pause, patience_s=1).verdicts[SILVER_BINANCE]
+        assert (verdict.wrong, verdict.examples, verdict.added) == ({"absent": 1}, {"absent": "binance-trades:0:3"}, 1)
+
     def test_messages_beyond_the_last_are_left_to_the_job_that_moves(self, lake: duckdb.DuckDBPyConnection) -> None:
         lake.execute(f'DELETE FROM {SILVER_BINANCE} WHERE "partition" = 0 AND "offset" IN (3, 5)')
         verdict = compared(lake, "silver", ["binance"], at_rest=moving).verdicts[SILVER_BINANCE]
