@@ -74,8 +74,13 @@ class Connection:
         proxy = None if is_loopback(urlsplit(self._url).hostname) else True  # that of the environment
         options: dict[str, Any] = {"proxy": proxy, "close_timeout": CLOSING_S, "max_size": LARGEST_FRAME, "user_agent_header": AGENT}
         try:
-            async with connect(self._url + self._wire.path, compression=None, **options) as socket:
+            socket = await connect(self._url + self._wire.path, compression=None, **options)
+            try:
                 await self._use(socket)
+            finally:
+                # In a task of its own: in a task that was cancelled, a timeout of Python 3.11.2 is a second cancellation, which ended the
+                # closing half-way and left a connection open that nobody reads.
+                await asyncio.create_task(socket.close())
         except InvalidStatus as error:
             raise Lost(f"the exchange answers with HTTP {error.response.status_code}", _retry_after(error)) from error
         except ConnectionClosed as error:

@@ -20,8 +20,6 @@ from tradelake.produce import KEY_FIELD
 from tradelake.topics import TIMEOUT_S, kafka_failures, reader_schema_id
 from udfs import wire
 
-ASKED = 3
-"""Times that a question to Kafka which finds no answer is asked."""
 PAUSE_S = 0.1
 """How long a full queue is given before the next attempt."""
 TICK_S = 0.005
@@ -186,11 +184,5 @@ class Sender:
 
     def _ends(self, partitions: Iterable[int]) -> Offsets:
         latest = {TopicPartition(self.topic, partition): OffsetSpec.latest() for partition in partitions}
-        for _ in range(ASKED):
-            answers = self._admin.list_offsets(latest, request_timeout=TIMEOUT_S)
-            try:
-                return {where.partition: answer.result(TIMEOUT_S + 1).offset for where, answer in answers.items()}
-            except TimeoutError:  # the client may lose a question for good, its own timeout or not: seen with a broker that had just begun
-                self._admin = AdminClient(kafka_options(self._kafka))
-        servers = self._kafka.bootstrap_servers
-        raise Failure(f"Kafka at {servers} does not say where {self.topic} ends; `tradelake status` shows whether it runs")
+        answers = self._admin.list_offsets(latest, request_timeout=TIMEOUT_S)
+        return {where.partition: answer.result().offset for where, answer in answers.items()}
