@@ -114,7 +114,10 @@ class LostAnswer(Dealing):
 
 @dataclass
 class LateCommit(Dealing):
-    """A commit of one table is lost to its writer, and lands later: when the writer, resumed, is about to make it again."""
+    """A commit of one table is lost to its writer, and lands later: when the writer, resumed, is about to make it again.
+
+    The table has other writers. Where one of them committed in between, the lost commit can land no more, and the next one is lost.
+    """
 
     table: str = GOLD
     held: Request | None = None
@@ -126,11 +129,14 @@ class LateCommit(Dealing):
         if not found or found["table"] != self.table or not marks(request):
             return ask(request)
         with self.lock:
-            if self.held is None:
+            if self.landed is None and self.held is None:
                 self.held = request
                 raise Cut
-            if self.landed is None and marks(request) == marks(self.held) and ask(self.held).status == 200:
-                self.landed = snapshot_of(self.held)["snapshot-id"]
+            if self.landed is None and self.held is not None and marks(request) == marks(self.held):
+                if ask(self.held).status == 200:
+                    self.landed = snapshot_of(self.held)["snapshot-id"]
+                else:
+                    self.held = None
         return ask(request)
 
 

@@ -14,15 +14,19 @@ from tests.truth.lake import BRONZE, GOLD
 OK = Answer.of(200, b"0123456789", "text/plain")
 
 
-class Server:
-    """Answers everything; knows what it was asked."""
+CONFLICT = Answer.of(409, b"main has moved on", "text/plain")
 
-    def __init__(self) -> None:
+
+class Server:
+    """Answers everything, and some requests with a conflict; knows what it was asked."""
+
+    def __init__(self, *conflicting: Request) -> None:
         self.asked: list[Request] = []
+        self.conflicting = conflicting
 
     def __call__(self, request: Request) -> Answer:
         self.asked.append(request)
-        return OK
+        return CONFLICT if request in self.conflicting else OK
 
 
 def commit(table: str = GOLD, snapshot: int = 1, checkpoint: int = 7, without: str = "") -> Request:
@@ -96,6 +100,16 @@ def test_a_late_commit_lands_right_before_the_one_that_makes_it_again() -> None:
     assert [dealt(late, request, server) for request in (again, next_one)] == [OK, OK]
     assert server.asked[4:] == [first, again, next_one]
     assert late.landed == 1
+
+
+def test_a_lost_commit_that_another_writer_has_overtaken_is_let_go_and_the_next_one_lost() -> None:
+    overtaken, again = commit(snapshot=1), commit(snapshot=2)
+    lost, once_more = commit(snapshot=3, checkpoint=8), commit(snapshot=4, checkpoint=8)
+    server, late = Server(overtaken), LateCommit(random.Random(1))
+    assert [dealt(late, request, server) for request in (overtaken, again)] == [None, OK]
+    assert (server.asked, late.landed) == ([overtaken, again], None)
+    assert [dealt(late, request, server) for request in (lost, once_more)] == [None, OK]
+    assert (server.asked[2:], late.landed) == ([lost, once_more], 3)
 
 
 @pytest.mark.parametrize("count", [1, 20])
