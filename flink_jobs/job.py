@@ -87,7 +87,7 @@ def parser(layer: str, what: str) -> argparse.ArgumentParser:
 
 
 def with_exchange(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    options.add_argument("--exchange", required=True, help="whose trades, as named in the pipeline file (binance, kraken)")
+    options.add_argument("--exchange", required=True, help="whose trades, as named in the pipeline file (binance, kraken, ...)")
     return options
 
 

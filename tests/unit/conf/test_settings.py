@@ -1,3 +1,4 @@
+import re
 import traceback
 from datetime import timedelta
 from itertools import pairwise
@@ -9,6 +10,8 @@ import yaml
 
 from conf.settings import (
     PIPELINE,
+    Exchange,
+    Feed,
     SettingsError,
     default_environment,
     duration,
@@ -40,6 +43,21 @@ def test_the_packaged_settings_and_the_example_environment_are_accepted() -> Non
     assert settings.pipeline.job_names() == ["bronze-binance", "bronze-kraken", "silver-binance", "silver-kraken", "gold"]
     assert settings.pipeline.jobs.gold.ttl == timedelta(hours=24)
     assert settings.pipeline.limits.future_tolerance == timedelta(minutes=5)
+
+
+def with_coinbase(text: str) -> str:
+    """The packaged pipeline file as somebody makes it who wants the third exchange."""
+    return re.sub(r"^  # ( *(?:coinbase|topic|partitions|retention|feed|endpoints|silence):)", r"  \1", text, flags=re.MULTILINE)
+
+
+def test_the_block_that_is_shipped_switched_off_is_a_third_exchange(tmp_path: Path) -> None:
+    (file := tmp_path / "pipeline.yaml").write_text(with_coinbase(PIPELINE.read_text()))
+    pipeline, usual = load_pipeline(file), load_pipeline()
+    assert list(usual.exchanges) == ["binance", "kraken"]
+    assert list(pipeline.exchanges) == ["binance", "kraken", "coinbase"]
+    feed = Feed(endpoints={"market_trades": "wss://advanced-trade-ws.coinbase.com"}, silence="15 s")
+    assert pipeline.exchanges["coinbase"] == Exchange(topic="coinbase-trades", partitions=4, retention="7 d", feed=feed)
+    assert pipeline.model_copy(update={"exchanges": usual.exchanges}) == usual
 
 
 @pytest.mark.parametrize(
