@@ -1,4 +1,3 @@
-import re
 import traceback
 from datetime import timedelta
 from itertools import pairwise
@@ -21,6 +20,7 @@ from conf.settings import (
     load_pipeline,
     sql_interval,
 )
+from tests import third
 
 EXAMPLE = PIPELINE.parent / "environments" / "example.yaml"
 
@@ -45,14 +45,8 @@ def test_the_packaged_settings_and_the_example_environment_are_accepted() -> Non
     assert settings.pipeline.limits.future_tolerance == timedelta(minutes=5)
 
 
-def with_coinbase(text: str) -> str:
-    """The packaged pipeline file as somebody makes it who wants the third exchange."""
-    return re.sub(r"^  # ( *(?:coinbase|topic|partitions|retention|feed|endpoints|silence):)", r"  \1", text, flags=re.MULTILINE)
-
-
 def test_the_block_that_is_shipped_switched_off_is_a_third_exchange(tmp_path: Path) -> None:
-    (file := tmp_path / "pipeline.yaml").write_text(with_coinbase(PIPELINE.read_text()))
-    pipeline, usual = load_pipeline(file), load_pipeline()
+    pipeline, usual = load_pipeline(third.write(tmp_path)), load_pipeline()
     assert list(usual.exchanges) == ["binance", "kraken"]
     assert list(pipeline.exchanges) == ["binance", "kraken", "coinbase"]
     feed = Feed(endpoints={"market_trades": "wss://advanced-trade-ws.coinbase.com"}, silence="15 s")
