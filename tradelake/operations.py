@@ -184,12 +184,22 @@ def refuse_running(home: Home, without: Sequence[str]) -> None:
 
 
 def leavers(home: Home, running: Sequence[FlinkJob], without: Sequence[str]) -> set[str]:
-    """The jobs that read of an exchange which is left; refuses, before anything is stopped, where one is gone that was not named."""
+    """The jobs that read of an exchange which is left; refuses, before anything is stopped, where one is gone that was not named.
+
+    It refuses too where one comes whose trades gold has already: gold would not know them, and take them all again.
+    """
     rest, exchanges = rest_of(home), home.pipeline().exchanges
     found: dict[str, set[str]] = {}
     for job in running:
         names = " ".join(str(vertex["name"]) for vertex in rest.get(f"/jobs/{job.id}")["vertices"])
-        found[job.name] = set(READ.findall(names)) - set(exchanges)
+        read = set(READ.findall(names))
+        found[job.name] = read - set(exchanges)
+        for exchange in exchanges if read else ():
+            if exchange not in read and _in_gold(home, exchange):
+                raise Failure(
+                    f"{job.name} would take all trades of {exchange} again, of which the table has some: it does not remember them. "
+                    f"Take them out first, with a pipeline file that lacks {exchange}: `tradelake rebuild gold --swap`; nothing was stopped"
+                )
     for name, gone in found.items():
         if unnamed := sorted(gone - set(without)):
             raise Failure(
@@ -199,6 +209,16 @@ def leavers(home: Home, running: Sequence[FlinkJob], without: Sequence[str]) -> 
     if unread := sorted(set(without) - set().union(*found.values())):
         raise Failure(f"no job that is upgraded reads of {', '.join(unread)}; nothing was stopped")
     return {name for name, gone in found.items() if gone}
+
+
+def _in_gold(home: Home, exchange: str) -> bool:
+    from tradelake.audit.pins import GOLD  # seconds of imports that most upgrades need not wait for
+    from tradelake.lake import catalog, catalog_failures
+
+    settings = home.settings()
+    with catalog_failures(settings.environment):
+        gold = catalog(settings).load_table((settings.pipeline.database, GOLD))
+        return bool(gold.scan(f"exchange == '{exchange.upper()}'", selected_fields=("exchange",), limit=1).to_arrow().num_rows)
 
 
 def _refuse_what_does_not_fit(home: Home, rest: FlinkRest, job: FlinkJob, parallelism: int) -> None:

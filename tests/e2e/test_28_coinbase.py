@@ -197,6 +197,8 @@ def test_the_exchange_is_left_on_purpose_and_the_others_keep_their_memory(stack:
     assert "coinbase" not in sources(stack)
     orphans = [f for f in stack.tradelake("audit", "--json", exit_code=1).json["findings"] if not f["notice"]]
     assert {(f["check"], f["kind"]) for f in orphans} == {("ids", "orphan")}
+    again = three.tradelake("upgrade", "gold", exit_code=1).stderr
+    assert "gold would take all trades of coinbase again" in again
     swapped = stack.tradelake("rebuild", "gold", "--swap", "--wait", "10 s", "--json").json["tables"][GOLD]
     assert swapped["wrong"] == {"orphan": of_it}
     remove_traces(three)
