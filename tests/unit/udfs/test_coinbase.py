@@ -1,10 +1,12 @@
 import json
+from contextlib import suppress
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 from tests.unit.udfs.strategies import COINBASE, EXCHANGES, LIMITS
-from udfs.coinbase import microseconds, records, split_product, taker_side, to_trade
+from udfs.coinbase import _microseconds, microseconds, records, split_product, taker_side, to_trade
 from udfs.rejected import Rejected
 from udfs.trade import Trade
 
@@ -206,3 +208,20 @@ def test_a_time_is_floored_to_microseconds(text, expected):
 def test_a_time_that_cannot_be_read(text):
     with pytest.raises(Rejected, match="timestamp_unreadable"):
         microseconds(text)
+
+
+def test_whole_columns_read_every_day_and_hour_that_there_is_and_no_other():
+    """A cast that fails of one row would leave all rows of its batch to the judge."""
+    days = [f"{y}-{m:02}-{d:02}" for y in (1999, 2000, 2023, 2024, 2096, 2099, 2100) for m in range(14) for d in range(33)]
+    clocks = [f"2023-02-09T{h:02}:{m:02}:{s:02}" for h in (0, 9, 19, 20, 23, 24, 29) for m in (0, 59, 60) for s in (0, 59, 60)]
+    fractions = ["", ".", ".5", ".265", ".123456", ".1234567", ".123456789", ".1234567890"]
+    texts = [f"{day}T23:59:59.999999999Z" for day in days] + [f"{clock}Z" for clock in clocks]
+    texts += [f"2023-02-09T20:19:35{fraction}{zone}" for fraction in fractions for zone in ("Z", "z", "", "+01:00")]
+    read = dict(zip(texts, _microseconds(pa.array(texts)).tolist(), strict=True))
+    scalar = {}
+    for text in texts:
+        with suppress(Rejected):
+            scalar[text] = microseconds(text)
+    assert {text: time for text, time in read.items() if time} == {
+        text: time for text, time in scalar.items() if text.startswith("20") and text.endswith("Z")
+    }
