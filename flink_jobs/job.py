@@ -83,6 +83,11 @@ def parser(layer: str, what: str) -> argparse.ArgumentParser:
         "--from-state", default="", metavar="PATH", help="the savepoint or checkpoint to start from; the same as `flink run -s PATH`"
     )
     options.add_argument(
+        "--allow-non-restored-state",
+        action="store_true",
+        help="leave behind state of operators that the job has no more; the same as `flink run --allowNonRestoredState`",
+    )
+    options.add_argument(
         "--fresh-state",
         action="store_true",
         help="start without state although the job's table already has rows: everything is read again from the beginning",
@@ -91,7 +96,7 @@ def parser(layer: str, what: str) -> argparse.ArgumentParser:
 
 
 def with_exchange(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    options.add_argument("--exchange", required=True, help="whose trades, as named in the pipeline file (binance, kraken)")
+    options.add_argument("--exchange", required=True, help="whose trades, as named in the pipeline file (binance, kraken, ...)")
     return options
 
 
@@ -109,7 +114,7 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
     job: Job = getattr(settings.pipeline.jobs, layer)
     if given.parallelism is not None and not 1 <= given.parallelism <= job.max_parallelism:
         refuse(f"--parallelism {given.parallelism}: {name} can have 1 to {job.max_parallelism} (jobs.{layer}.max_parallelism)")
-    env.configure(_configuration(name, job, settings, given.parallelism, given.from_state))
+    env.configure(_configuration(name, job, settings, given))
     env.get_config().set_global_job_parameters(_shown(name, job, settings, given.conf))
     tables = StreamTableEnvironment.create(env)
     try:
@@ -229,11 +234,11 @@ def _seconds(duration: timedelta) -> str:
     return str(int(duration.total_seconds()))
 
 
-def _configuration(name: str, job: Job, settings: Settings, parallelism: int | None, from_state: str) -> Configuration:
+def _configuration(name: str, job: Job, settings: Settings, given: argparse.Namespace) -> Configuration:
     state = settings.environment.flink.state.rstrip("/")
     values = {
         "pipeline.name": name,
-        "parallelism.default": str(parallelism or job.parallelism),
+        "parallelism.default": str(given.parallelism or job.parallelism),
         "pipeline.max-parallelism": str(job.max_parallelism),
         "execution.checkpointing.interval": flink_duration(job.checkpoint_interval),
         "execution.checkpointing.dir": f"{state}/checkpoints/{name}",
@@ -242,8 +247,10 @@ def _configuration(name: str, job: Job, settings: Settings, parallelism: int | N
         "table.exec.iceberg.use-v2-sink": "true",
         "pipeline.object-reuse": "true",
     }
-    if from_state:
-        values[STATE_PATH] = from_state
+    if given.from_state:
+        values[STATE_PATH] = given.from_state
+    if given.allow_non_restored_state:
+        values["execution.state-recovery.ignore-unclaimed-state"] = "true"
     configuration = Configuration()
     for key, value in values.items():
         configuration.set_string(key, value)

@@ -4,7 +4,7 @@ A statement file is readable by itself; `${name}` stands for what differs from r
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from string import Template
 
@@ -26,6 +26,20 @@ def statements(name: str, /, **parameters: str | int) -> list[str]:
     """
     without_comments = re.sub(r"^\s*--.*$", "", _template(name), flags=re.MULTILINE)
     return [Template(s.strip()).substitute(parameters) for s in re.split(r";\s*(?:\n|$)", without_comments) if s.strip()]
+
+
+EACH = re.compile(r"^ *-- for each exchange\n(.*?)^ *-- end\n", re.MULTILINE | re.DOTALL)
+
+
+def for_each(text: str, exchanges: Iterable[str]) -> str:
+    """The text; what stands between `-- for each exchange` and `-- end` once for each, in one `UNION ALL`, with its `${exchange}`."""
+    names = list(exchanges)
+
+    def every(block: re.Match[str]) -> str:
+        indent = " " * (len(block[1]) - len(block[1].lstrip(" ")))
+        return f"{indent}UNION ALL\n".join(block[1].replace("${exchange}", name) for name in names)
+
+    return EACH.sub(every, text)
 
 
 def _template(name: str) -> str:

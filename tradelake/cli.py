@@ -23,7 +23,7 @@ COMMANDS = {
     "status": ("tradelake.stack.commands:status", "What runs: parts, memory, addresses, jobs."),
     "logs": ("tradelake.stack.commands:logs", "Show or follow the log of a part."),
     "topics": ("tradelake.topics:topics", "Create the Kafka topics and register the Avro schemas."),
-    "tables": ("tradelake.tables:tables", "Create the six tables, or say what differs."),
+    "tables": ("tradelake.tables:tables", "Create the tables, or say what differs."),
     "submit": ("tradelake.jobs:submit", "Submit jobs, each from its newest state."),
     "stop": ("tradelake.jobs:stop", "Stop jobs, each with a savepoint."),
     "jobs": ("tradelake.operations:jobs", "Show the jobs: state, last checkpoint, page in Flink's web UI."),

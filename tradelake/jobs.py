@@ -1,4 +1,4 @@
-"""The five jobs on the cluster: submitted with their newest state, stopped with a savepoint."""
+"""The pipeline's jobs on the cluster: submitted with their newest state, stopped with a savepoint."""
 
 import re
 import shlex
@@ -25,6 +25,13 @@ PATIENCE = 300
 ABOUT = re.compile(r"several: (?P<what>begin|submitted|failed) (?P<job>\S+)")
 """What flink_jobs/several.py says of a job."""
 
+UNMAPPED = "Cannot map checkpoint/savepoint state"
+"""What Flink says of state that no operator of the job takes."""
+LEFT_OVER = (
+    "its state has a part that the job has no more. Was an exchange taken out of the pipeline file, or put before the others? Put its "
+    "block back (at the end, if it is new), and submit again. To leave an exchange for good: `tradelake restore JOB --without EXCHANGE`"
+)
+
 CAUSE = re.compile(r"\s*(Caused by: |[\w.]*(Error|Exception): )")
 """Lines of a Java or Python traceback that say what went wrong."""
 
@@ -38,7 +45,7 @@ CAUSE = re.compile(r"\s*(Caused by: |[\w.]*(Error|Exception): )")
 def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
     """Submit jobs to the cluster, each from its newest savepoint or checkpoint.
 
-    JOB is bronze-binance, bronze-kraken, silver-binance, silver-kraken or gold; without one, all jobs that do not run yet.
+    JOB is bronze-EXCHANGE, silver-EXCHANGE (binance, kraken, ... of the pipeline file) or gold; without one, all jobs that do not run yet.
     Waits until every task of every job runs.
     """
     started, names = time.monotonic(), known(home, jobs)
@@ -76,11 +83,15 @@ def stop(home: Home, jobs: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class Start:
-    """How a job starts: from `state`, by default its newest one, or `fresh`; with the pipeline file's parallelism unless one is given."""
+    """How a job starts: from `state`, by default its newest one, or `fresh`; with the pipeline file's parallelism unless one is given.
+
+    `leaving`: state of operators that the job has no more is left behind; otherwise Flink refuses it.
+    """
 
     state: str | None = None
     fresh: bool = False
     parallelism: int | None = None
+    leaving: bool = False
 
 
 @contextmanager
@@ -171,6 +182,7 @@ def _job(name: str, start: Start, state: str | None) -> str:
         [
             name,
             *(["--from-state", state] if state else []),
+            *(["--allow-non-restored-state"] if start.leaving else []),
             *(["--fresh-state"] if start.fresh else []),
             *(["--parallelism", str(start.parallelism)] if start.parallelism else []),
         ]
@@ -224,6 +236,8 @@ def _reason(printed: str) -> str:
     if refusals:
         start = refusals[0]
         return "\n".join([lines[start].removeprefix("refused: "), *lines[start + 1 : start + 3]])
+    if UNMAPPED in printed:
+        return LEFT_OVER
     # That the Python process ended is what Flink's command line says of every failure; why it ended, stands before.
     causes = [line.strip() for line in lines if CAUSE.match(line) and "Python process exits with code" not in line]
     return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")

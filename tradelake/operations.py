@@ -4,6 +4,7 @@ Every command goes over Flink's REST API and names the page of Flink's web UI th
 """
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,15 @@ from tradelake.console import Failure, output, print_whole, step
 from tradelake.home import Home
 from tradelake.jobs import Start, alive, changing, completed, known, rest_of, resume, stop_jobs, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
+
+READ = re.compile(r"Source: silver_([a-z][a-z0-9_]*)_trades")
+"""What gold reads, in the names of a job's vertices."""
+WITHOUT = click.option(
+    "--without",
+    multiple=True,
+    metavar="EXCHANGE",
+    help="Leave behind what the state has of an exchange that the pipeline file has no more.",
+)
 
 
 @dataclass(frozen=True)
@@ -80,14 +90,17 @@ def savepoint(home: Home, jobs: tuple[str, ...], form: str) -> None:
 @click.argument("job")
 @click.argument("state", required=False)
 @click.option("--older", is_flag=True, help="Take STATE although a newer one exists: rows may be lost or written twice.")
+@WITHOUT
 @click.pass_obj
-def restore(home: Home, job: str, state: str | None, older: bool) -> None:
+def restore(home: Home, job: str, state: str | None, older: bool, without: tuple[str, ...]) -> None:
     """Start a stopped job from STATE, the address of a savepoint or checkpoint; by default from its newest.
 
     Only the newest state fits the tables: from an older one rows are written again, or lost. `restore` refuses it unless you insist.
     Where flink.state has moved, and has nothing of the job yet, name the savepoint that `stop` printed.
     """
     (name,) = known(home, (job,))
+    refuse_present(home, without)
+    refuse_running(home, without)
     environment = home.environment()
     with changing(home):
         if found := rest_of(home).alive(name):
@@ -99,22 +112,29 @@ def restore(home: Home, job: str, state: str | None, older: bool) -> None:
             raise Failure(
                 f"{state} is not the newest state of {name}, which is {newest}: rows would be lost or written twice. Or insist: --older"
             )
-        submit_jobs(home, {name: Start(state or newest)})
+        submit_jobs(home, {name: Start(state or newest, leaving=bool(without))})
     _say_where(rest_of(home), [name])
 
 
 @click.command()
 @click.argument("jobs", nargs=-1, metavar="[JOB]...")
+@WITHOUT
 @click.pass_obj
-def upgrade(home: Home, jobs: tuple[str, ...]) -> None:
+def upgrade(home: Home, jobs: tuple[str, ...], without: tuple[str, ...]) -> None:
     """Start running jobs again with the code and the configuration of now: each is stopped with a savepoint and resumed from it.
 
     Without JOB, all that run. A job that does not start again stays stopped, its savepoint untouched: mend the cause, or go back to the
     code and configuration of before, then `tradelake submit`. The others go on.
+
+    An exchange that the pipeline file has no more keeps gold from starting again, unless you leave it with --without.
     """
     started = time.monotonic()
+    refuse_present(home, without)
+    refuse_running(home, without)
     with changing(home):
-        names = [job.name for job in _running(home, jobs)]
+        running = _running(home, jobs)
+        names = [job.name for job in running]
+        leaving = leavers(home, running, without)
         try:
             states = stop_jobs(home, names)
         except Failure as failure:  # one goes on as it was; those that were stopped do too
@@ -123,7 +143,7 @@ def upgrade(home: Home, jobs: tuple[str, ...]) -> None:
             except Failure as another:
                 raise Failure(f"{failure}\n{another}") from failure
             raise
-        submit_jobs(home, {name: Start(state) for name, state in states.items()})
+        submit_jobs(home, {name: Start(state, leaving=name in leaving) for name, state in states.items()})
     _say_where(rest_of(home), names)
     output.print(f"{len(names)} upgraded in {time.monotonic() - started:.1f} s")
 
@@ -147,6 +167,58 @@ def rescale(home: Home, job: str, parallelism: int) -> None:
     _say_where(rest, [name])
     if parallelism != getattr(home.pipeline().jobs, layer).parallelism:
         output.print(f"{name} runs with parallelism {parallelism} until it is submitted again; to keep it, set jobs.{layer}.parallelism")
+
+
+def refuse_present(home: Home, without: Sequence[str]) -> None:
+    """An exchange that is left must be out of the pipeline file."""
+    for exchange in without:
+        if exchange in home.pipeline().exchanges:
+            raise click.BadParameter(f"{home.pipeline_file} has {exchange} still: take its block out first", param_hint="--without")
+
+
+def refuse_running(home: Home, without: Sequence[str]) -> None:
+    """Its own jobs must have stopped: the pipeline file without it does not know them, and no command would find them any more."""
+    of_it = {f"{layer}-{exchange}" for layer in ("bronze", "silver") for exchange in without}
+    if of_it and (still := sorted(job.name for job in rest_of(home).jobs() if job.alive and job.name in of_it)):
+        raise Failure(f"{', '.join(still)} runs still: `tradelake stop {' '.join(still)}` first, with the file that has the exchange")
+
+
+def leavers(home: Home, running: Sequence[FlinkJob], without: Sequence[str]) -> set[str]:
+    """The jobs that read of an exchange which is left; refuses, before anything is stopped, where one is gone that was not named.
+
+    It refuses too where one comes whose trades gold has already: gold would not know them, and take them all again.
+    """
+    rest, exchanges = rest_of(home), home.pipeline().exchanges
+    found: dict[str, set[str]] = {}
+    for job in running:
+        names = " ".join(str(vertex["name"]) for vertex in rest.get(f"/jobs/{job.id}")["vertices"])
+        read = set(READ.findall(names))
+        found[job.name] = read - set(exchanges)
+        for exchange in exchanges if read else ():
+            if exchange not in read and _in_gold(home, exchange):
+                raise Failure(
+                    f"{job.name} would take all trades of {exchange} again, of which the table has some: it does not remember them. "
+                    f"Take them out first, with a pipeline file that lacks {exchange}: `tradelake rebuild gold --swap`; nothing was stopped"
+                )
+    for name, gone in found.items():
+        if unnamed := sorted(gone - set(without)):
+            raise Failure(
+                f"{name} reads silver_{unnamed[0]}_trades, and {home.pipeline_file} has no exchange {unnamed[0]}: put its block back, or "
+                f"leave it for good with `tradelake upgrade --without {unnamed[0]} {name}`; nothing was stopped"
+            )
+    if unread := sorted(set(without) - set().union(*found.values())):
+        raise Failure(f"no job that is upgraded reads of {', '.join(unread)}; nothing was stopped")
+    return {name for name, gone in found.items() if gone}
+
+
+def _in_gold(home: Home, exchange: str) -> bool:
+    from tradelake.audit.pins import GOLD  # seconds of imports that most upgrades need not wait for
+    from tradelake.lake import catalog, catalog_failures
+
+    settings = home.settings()
+    with catalog_failures(settings.environment):
+        gold = catalog(settings).load_table((settings.pipeline.database, GOLD))
+        return bool(gold.scan(f"exchange == '{exchange.upper()}'", selected_fields=("exchange",), limit=1).to_arrow().num_rows)
 
 
 def _refuse_what_does_not_fit(home: Home, rest: FlinkRest, job: FlinkJob, parallelism: int) -> None:

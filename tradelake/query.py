@@ -45,8 +45,8 @@ def query(home: Home, statement: str | None, file: Any, name: str | None, listed
     """Ask the lake a question in SQL (DuckDB's dialect).
 
     \b
-    Tables: bronze_binance_trades, bronze_kraken_trades, silver_binance_trades,
-            silver_kraken_trades, silver_dlq_trades, gold_crypto_trades
+    Tables: bronze_EXCHANGE_trades, silver_EXCHANGE_trades, silver_dlq_trades, gold_crypto_trades
+            (EXCHANGE: one of the pipeline file, such as binance, kraken)
     tradelake query "SELECT exchange, count(*) FROM gold_crypto_trades GROUP BY exchange"
     tradelake query --name last_trades
 
@@ -69,7 +69,7 @@ def query(home: Home, statement: str | None, file: Any, name: str | None, listed
         for known, question in questions().items():
             click.echo(f"{known:<{max(map(len, questions()))}}  {question}")
         return
-    run(home, shipped(name) if name else given(file, statement), form, as_of)
+    run(home, sql.for_each(shipped(name), home.pipeline().exchanges) if name else given(file, statement), form, as_of)
 
 
 def given(file: Any, statement: str | None) -> str:

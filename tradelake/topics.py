@@ -24,8 +24,6 @@ from udfs import schemas
 TIMEOUT_S = 10
 REPLICATION = 3
 NOT_FOUND = 404
-VERSIONS = {"kraken": ("v1", "")}
-"""Versions of a schema in the order of their evolution, where there is more than the reader's."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def _register_schemas(settings: Settings, report: Created) -> None:
     if _compatibility(client) != "BACKWARD":
         client.set_compatibility(level="BACKWARD")
     for name, exchange in settings.pipeline.exchanges.items():
-        for version in VERSIONS.get(name, ("",)):
+        for version in conf.schema_versions(name):
             _register(client, subject(exchange.topic), conf.schema(name, version), report)
 
 

@@ -25,6 +25,8 @@ from udfs.trade import Trade
 
 NAME = "BINANCE"
 RECORD = "com.k2.marketdata.raw.BinanceRawTrade"
+KEY = "symbol"
+DENSE = True
 
 WIRE = (
     ("event_type", "e", str),

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from fastavro import parse_schema
 
-from udfs import binance, kraken
+from udfs import binance, coinbase, kraken
 from udfs.columns import Column
 from udfs.cursor import Bools
 from udfs.extent import Schema
@@ -16,10 +16,19 @@ from udfs.trade import Trade
 
 
 class Module(Protocol):
-    """What an exchange's module holds."""
+    """What an exchange's module holds.
+
+    Attributes:
+        NAME: in capital letters, as it stands in the tables.
+        RECORD: the full name of its Avro record.
+        KEY: the field of a raw trade that is its Kafka key.
+        DENSE: whether the exchange's numbers of a symbol's trades have no holes.
+    """
 
     NAME: str
     RECORD: str
+    KEY: str
+    DENSE: bool
 
     def records(self, frame: Any, received_us: int) -> list[dict[str, Any]]: ...
 
@@ -31,6 +40,7 @@ class Module(Protocol):
 MODULES: dict[str, Module] = {
     "binance": binance,
     "kraken": kraken,
+    "coinbase": coinbase,
 }
 
 

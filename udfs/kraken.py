@@ -32,6 +32,8 @@ from udfs.trade import Trade
 
 NAME = "KRAKEN"
 RECORD = "com.k2.marketdata.raw.KrakenRawTrade"
+KEY = "pair"
+DENSE = False
 
 TRADE = ("price", "volume", "timestamp", "side", "order_type", "misc")
 UNNUMBERED_KEY = ("pair", "timestamp", "price", "volume", "side", "order_type", "misc", "occurrence")

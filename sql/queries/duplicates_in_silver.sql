@@ -1,8 +1,8 @@
 -- How many rows of silver repeat a trade, and how often was one sent at most? (Gold keeps one of each.)
 WITH silver AS (
-    SELECT exchange, message_id FROM silver_binance_trades
-    UNION ALL
-    SELECT exchange, message_id FROM silver_kraken_trades
+    -- for each exchange
+    SELECT exchange, message_id FROM silver_${exchange}_trades
+    -- end
 ),
 
 sent AS (

@@ -1,8 +1,8 @@
 -- Does bronze hold every Kafka offset exactly once, per partition?
 WITH bronze AS (
-    SELECT topic, partition, "offset" FROM bronze_binance_trades
-    UNION ALL
-    SELECT topic, partition, "offset" FROM bronze_kraken_trades
+    -- for each exchange
+    SELECT topic, partition, "offset" FROM bronze_${exchange}_trades
+    -- end
 )
 
 SELECT

@@ -2,39 +2,27 @@
 -- A file that was added by the manifest that lists it has that manifest's sequence number, which names its snapshot. Files whose
 -- manifests were merged, or whose snapshots have expired, cannot be dated and are left out.
 WITH dated AS (
+    -- for each exchange
     SELECT file.file_path AS filename, snapshot.timestamp_ms AS committed
-    FROM iceberg_metadata('lake.' || current_schema() || '.bronze_binance_trades') AS file
-    JOIN iceberg_snapshots('lake.' || current_schema() || '.bronze_binance_trades') AS snapshot
+    FROM iceberg_metadata('lake.' || current_schema() || '.bronze_${exchange}_trades') AS file
+    JOIN iceberg_snapshots('lake.' || current_schema() || '.bronze_${exchange}_trades') AS snapshot
         ON snapshot.sequence_number = file.manifest_sequence_number
     WHERE file.status = 'ADDED' AND snapshot.operation = 'append'
     UNION ALL
     SELECT file.file_path AS filename, snapshot.timestamp_ms AS committed
-    FROM iceberg_metadata('lake.' || current_schema() || '.bronze_kraken_trades') AS file
-    JOIN iceberg_snapshots('lake.' || current_schema() || '.bronze_kraken_trades') AS snapshot
+    FROM iceberg_metadata('lake.' || current_schema() || '.silver_${exchange}_trades') AS file
+    JOIN iceberg_snapshots('lake.' || current_schema() || '.silver_${exchange}_trades') AS snapshot
         ON snapshot.sequence_number = file.manifest_sequence_number
     WHERE file.status = 'ADDED' AND snapshot.operation = 'append'
-    UNION ALL
-    SELECT file.file_path AS filename, snapshot.timestamp_ms AS committed
-    FROM iceberg_metadata('lake.' || current_schema() || '.silver_binance_trades') AS file
-    JOIN iceberg_snapshots('lake.' || current_schema() || '.silver_binance_trades') AS snapshot
-        ON snapshot.sequence_number = file.manifest_sequence_number
-    WHERE file.status = 'ADDED' AND snapshot.operation = 'append'
-    UNION ALL
-    SELECT file.file_path AS filename, snapshot.timestamp_ms AS committed
-    FROM iceberg_metadata('lake.' || current_schema() || '.silver_kraken_trades') AS file
-    JOIN iceberg_snapshots('lake.' || current_schema() || '.silver_kraken_trades') AS snapshot
-        ON snapshot.sequence_number = file.manifest_sequence_number
-    WHERE file.status = 'ADDED' AND snapshot.operation = 'append'
+    -- end
 ),
 
 sent AS (
-    SELECT '1 Kafka to bronze' AS layer, filename, kafka_timestamp FROM bronze_binance_trades
+    -- for each exchange
+    SELECT '1 Kafka to bronze' AS layer, filename, kafka_timestamp FROM bronze_${exchange}_trades
     UNION ALL
-    SELECT '1 Kafka to bronze' AS layer, filename, kafka_timestamp FROM bronze_kraken_trades
-    UNION ALL
-    SELECT '2 Kafka to silver' AS layer, filename, kafka_timestamp FROM silver_binance_trades
-    UNION ALL
-    SELECT '2 Kafka to silver' AS layer, filename, kafka_timestamp FROM silver_kraken_trades
+    SELECT '2 Kafka to silver' AS layer, filename, kafka_timestamp FROM silver_${exchange}_trades
+    -- end
 )
 
 SELECT

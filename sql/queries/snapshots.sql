@@ -1,12 +1,12 @@
 -- Which snapshots does each table still have, and when were they committed?
 WITH every_snapshot AS (
-    SELECT 'bronze_binance_trades' AS table_name, * FROM iceberg_snapshots('lake.' || current_schema() || '.bronze_binance_trades')
+    -- for each exchange
+    SELECT 'bronze_${exchange}_trades' AS table_name, *
+    FROM iceberg_snapshots('lake.' || current_schema() || '.bronze_${exchange}_trades')
     UNION ALL
-    SELECT 'bronze_kraken_trades' AS table_name, * FROM iceberg_snapshots('lake.' || current_schema() || '.bronze_kraken_trades')
-    UNION ALL
-    SELECT 'silver_binance_trades' AS table_name, * FROM iceberg_snapshots('lake.' || current_schema() || '.silver_binance_trades')
-    UNION ALL
-    SELECT 'silver_kraken_trades' AS table_name, * FROM iceberg_snapshots('lake.' || current_schema() || '.silver_kraken_trades')
+    SELECT 'silver_${exchange}_trades' AS table_name, *
+    FROM iceberg_snapshots('lake.' || current_schema() || '.silver_${exchange}_trades')
+    -- end
     UNION ALL
     SELECT 'silver_dlq_trades' AS table_name, * FROM iceberg_snapshots('lake.' || current_schema() || '.silver_dlq_trades')
     UNION ALL

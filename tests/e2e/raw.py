@@ -1,6 +1,7 @@
 """Raw trades that tests make up, each with ids that no other test uses."""
 
 import time
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -57,5 +58,24 @@ def kraken(pair: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def coinbase(product: str, **changes: Any) -> dict[str, Any]:
+    """A trade of the reader's schema; each a second after the one before."""
+    nth = number()
+    moment = datetime.fromtimestamp((START_US + nth * SECOND_US) // SECOND_US, UTC)
+    return {
+        "trade_id": nth,
+        "product_id": product,
+        "price": "68900.50",
+        "size": "0.00150000",
+        "side": ("BUY", "SELL")[nth % 2],
+        "time": f"{moment:%Y-%m-%dT%H:%M:%S}.123456Z",
+        "event_type": "update",
+        "sequence_num": nth,
+        "frame_time": f"{moment:%Y-%m-%dT%H:%M:%S}.150000001Z",
+        "ingestion_timestamp": START_US + nth * SECOND_US + 173_456,
+    } | changes
+
+
 def trade(exchange: str, symbol: str, **changes: Any) -> dict[str, Any]:
-    return binance(symbol, **changes) if exchange == "binance" else kraken(symbol, **changes)
+    make = {"binance": binance, "kraken": kraken, "coinbase": coinbase}[exchange]
+    return make(symbol, **changes)

@@ -21,14 +21,14 @@ from pyiceberg.expressions import And, In
 from tests.e2e import raw
 from tests.e2e.waiting import wait_until
 from tests.truth.kafka import Broker, Registry
-from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, TABLES, Lake
+from tests.truth.lake import DLQ, GOLD, Lake, bronze, silver, tables
 from tests.truth.ledger import discrepancies
 from tests.truth.trades import Raw, Trade, trade
 
 BIN = Path(sys.executable).parent
 PIPELINE = Path(__file__).with_name("pipeline.yaml")
-FENCES = {"binance": "FENCEUSDT", "kraken": "FENCE/USD"}
-READERS_VERSION = {"binance": 0, "kraken": 1}
+FENCES = {"binance": "FENCEUSDT", "kraken": "FENCE/USD", "coinbase": "FENCE-USD"}
+READERS_VERSION = {"binance": 0, "kraken": 1, "coinbase": 0}
 """Which of a subject's versions is the reader's: Kraken's has an earlier one."""
 PORTS = 40
 """More than one stack's block of ports."""
@@ -222,7 +222,7 @@ class Stack:
     # Waiting and checking
 
     def counts(self) -> dict[str, int]:
-        return self.lake.counts(TABLES)
+        return self.lake.counts(tables(self.topics))
 
     def wait_for_counts(self, **wanted: int) -> None:
         """Wait until these tables hold at least so many rows."""
@@ -234,7 +234,7 @@ class Stack:
 
     def arrive(self) -> None:
         """Wait until everything that stands in Kafka is in bronze, and in silver or rejected."""
-        sent = {BRONZE[exchange]: self.broker.count(topic) for exchange, topic in self.topics.items()}
+        sent = {bronze(exchange): self.broker.count(topic) for exchange, topic in self.topics.items()}
         self.wait_for_counts(**sent)
         self.wait("silver and rejected are as many as bronze", lambda: self._judged() >= sum(sent.values()))
 
@@ -244,7 +244,7 @@ class Stack:
         self.wait(f"{log.name} says {text!r}", lambda: text in log.read_text(encoding="utf-8", errors="replace"))
 
     def _judged(self) -> int:
-        return sum(self.lake.counts((*SILVER.values(), DLQ)).values())
+        return sum(self.lake.counts((*map(silver, self.topics), DLQ)).values())
 
     def settle(self) -> None:
         """Wait until everything sent so far is through.
@@ -254,8 +254,8 @@ class Stack:
         """
         self.arrive()
         ids = []
-        for exchange, symbol in FENCES.items():
-            fence = raw.trade(exchange, symbol)
+        for exchange in self.topics:
+            fence = raw.trade(exchange, FENCES[exchange])
             ids += [trade["message_id"] for trade in self.truth(exchange, [fence])]
             self.send_trades(exchange, [fence])
         where = And(In("symbol", ["FENCEUSDT", "FENCEUSD"]), In("message_id", ids))
@@ -263,7 +263,7 @@ class Stack:
         self.arrive()
 
     def discrepancies(self) -> list[str]:
-        return discrepancies(self.lake, self.broker, self.topics.values())
+        return discrepancies(self.lake, self.broker, self.topics)
 
 
 def pid_in(status: dict[str, Any], part: str) -> int:
@@ -273,7 +273,7 @@ def pid_in(status: dict[str, Any], part: str) -> int:
 
 
 def key_of(exchange: str, one: Raw) -> bytes:
-    return str(one["symbol" if exchange == "binance" else "pair"]).encode()
+    return str(one[{"binance": "symbol", "kraken": "pair", "coinbase": "product_id"}[exchange]]).encode()
 
 
 def answering(ask: Callable[[], Any], otherwise: Any = False) -> Callable[[], Any]:

@@ -15,14 +15,11 @@ from itertools import islice
 import pyarrow as pa
 
 from tests.fuzz.mutations import Source, mutations
-from tests.unit.udfs.strategies import BINANCE, BINANCE_WRITERS, DECODERS, EXTRA, JUDGES, KRAKEN, KRAKEN_WRITERS, PARSED, as_batch_row
+from tests.unit.udfs.strategies import DECODERS, EXTRA, JUDGES, PARSED, SAMPLES, WRITERS_OF, as_batch_row
 from tests.unit.udfs.test_judge import assert_storable
 from udfs.rejected import Rejected
 
-SOURCES = {
-    "binance": Source(BINANCE, EXTRA, {schema_id: PARSED[schema_id] for schema_id in BINANCE_WRITERS}),
-    "kraken": Source(KRAKEN, EXTRA, {schema_id: PARSED[schema_id] for schema_id in KRAKEN_WRITERS}),
-}
+SOURCES = {name: Source(SAMPLES[name], EXTRA, {schema_id: PARSED[schema_id] for schema_id in WRITERS_OF[name]}) for name in SAMPLES}
 AT_ONCE = 1000
 BYTES_FREE, TIMES_ITS_SIZE = 1_000_000, 8
 """What a thousand messages may take: this much, and so many times their own bytes."""

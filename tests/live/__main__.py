@@ -15,12 +15,18 @@ from typing import Any
 
 import conf
 from conf.settings import load_pipeline
+from tests import third
 from tradelake.produce.frames import Frame, read
 from udfs.exchange import MODULES, exchange
 from udfs.rules import Limits
 
 TRADELAKE = Path(sys.executable).with_name("tradelake")
-LOOKS = (("binance", "stream", "BTCUSDT,ETHUSDT"), ("kraken", "v2", "BTC/USD,ETH/USD"), ("kraken", "v1", "XBT/USD,ETH/USD"))
+LOOKS = (
+    ("binance", "stream", "BTCUSDT,ETHUSDT"),
+    ("kraken", "v2", "BTC/USD,ETH/USD"),
+    ("kraken", "v1", "XBT/USD,ETH/USD"),
+    ("coinbase", "market_trades", "BTC-USD,ETH-USD"),
+)
 DAY_US = 86_400_000_000
 
 
@@ -28,7 +34,8 @@ def look(name: str, wire: str, symbols: str, lasting: str, folder: Path, url: st
     """Record for so long; the summary, and what the files hold."""
     chosen = ["--wire", wire] if name == "kraken" else []
     address = ["--url", url] if url else []
-    command = [str(TRADELAKE), "record", name, "--symbols", symbols, *chosen, *address, "--into", str(folder), "--for", lasting, "--json"]
+    command = [str(TRADELAKE), "--conf", str(third.write(folder)), "record", name, "--symbols", symbols, *chosen, *address]
+    command += ["--into", str(folder), "--for", lasting, "--json"]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     summary: dict[str, Any] = json.loads(out)
     return summary, [entry for file in summary["files"] for entry in read(file)]
@@ -42,7 +49,8 @@ def tell(name: str, summary: dict[str, Any], entries: list[Any]) -> bool:
     print(f"  {summary['trades']:,} trades, {summary['frames']:,} frames, {summary['connections']} connections in {summary['seconds']} s")
     print(f"  trades by symbol: {summary['symbols']}; gaps: {summary['gaps']}; malformed: {summary['malformed']}")
     print(f"  other frames: {dict(others)}")
-    judged = exchange(name, conf.schema(name), Limits(DAY_US, DAY_US * 365), load_pipeline().exchange(name).quote_assets)
+    known = load_pipeline().exchanges
+    judged = exchange(name, conf.schema(name), Limits(DAY_US, DAY_US * 365), known[name].quote_assets if name in known else ())
     trades = [judged.to_trade(record, 0) for record in records]
     if trades:
         behind = median((trade.ingestion_timestamp - trade.timestamp) / 1000 for trade in trades)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from tests.simulator.exchange import (
     until_another,
 )
 from tests.simulator.market import Trade
-from tests.simulator.speech import Binance, KrakenV1, KrakenV2
+from tests.simulator.speech import Binance, Coinbase, KrakenV1, KrakenV2, Speech
 from tradelake.console import Failure
 from tradelake.feed import connection
 from tradelake.feed.connection import Received
@@ -40,8 +40,22 @@ STILL_S = 10.0
 """Without another frame for so long, nothing more is expected."""
 QUICK = Timing(silence_s=60.0, renew_s=None, overlap_s=0.3, longest_pause_s=0.1)
 BINANCE, KRAKEN_V2, KRAKEN_V1 = ("binance", "stream", Binance), ("kraken", "v2", KrakenV2), ("kraken", "v1", KrakenV1)
-EVERY_WIRE = pytest.mark.parametrize("spoken", [BINANCE, KRAKEN_V2, KRAKEN_V1], ids=lambda spoken: f"{spoken[0]}-{spoken[1]}")
-SYMBOLS = {"stream": ("BTCUSDT", "ETHUSDT"), "v2": ("BTC/USD", "ETH/USD"), "v1": ("XBT/USD", "ETH/USD")}
+COINBASE = ("coinbase", "market_trades", Coinbase)
+WITH_A_MEMORY = pytest.mark.parametrize("spoken", [KRAKEN_V2, KRAKEN_V1, COINBASE], ids=lambda spoken: f"{spoken[0]}-{spoken[1]}")
+EVERY_WIRE = pytest.mark.parametrize("spoken", [BINANCE, KRAKEN_V2, KRAKEN_V1, COINBASE], ids=lambda spoken: f"{spoken[0]}-{spoken[1]}")
+SYMBOLS = {
+    "stream": ("BTCUSDT", "ETHUSDT"),
+    "v2": ("BTC/USD", "ETH/USD"),
+    "v1": ("XBT/USD", "ETH/USD"),
+    "market_trades": ("BTC-USD", "ETH-USD"),
+}
+BROKEN = {
+    "stream": '{"stream":"x@trade","data":{"e":"trade"}}',
+    "v2": '{"channel":"trade","data":[{"symbol":1}]}',
+    "v1": '[1,[["a"]],"trade","A/B"]',
+    "market_trades": '{"channel":"market_trades","events":[{"type":"update","trades":[{"trade_id":"x"}]}]}',
+}
+"""A frame of trades whose trade cannot be read."""
 
 
 @dataclass
@@ -66,18 +80,18 @@ class Ran:
     said: list[str]
 
     def taken(self) -> set[tuple[Any, ...]]:
-        return {key(record) for record in self.kept.records}
+        return {key(self.exchange.speech, record) for record in self.kept.records}
 
     def told(self) -> set[tuple[Any, ...]]:
         return self.keys(self.exchange.sent)
 
     def keys(self, some: Sequence[Trade] | set[Trade]) -> set[tuple[Any, ...]]:
-        return {key(self.exchange.speech.raw(trade)) for trade in some}
+        return {key(self.exchange.speech, self.exchange.speech.raw(trade)) for trade in some}
 
 
-def key(record: dict[str, Any]) -> tuple[Any, ...]:
-    """All of a trade but when it was received."""
-    return tuple(sorted((name, value) for name, value in record.items() if name != "ingestion_timestamp"))
+def key(speech: Speech, record: dict[str, Any]) -> tuple[Any, ...]:
+    """All of a trade but when and in which frame it was received."""
+    return tuple(sorted((name, value) for name, value in record.items() if name not in speech.of_the_frame))
 
 
 def run(
@@ -141,8 +155,8 @@ def test_faults_in_a_row_lose_nothing_that_was_told(spoken):
     assert (ran.report.connections, ran.report.reconnects) == (7, 6)
 
 
-@pytest.mark.parametrize("spoken", [KRAKEN_V2, KRAKEN_V1], ids=["v2", "v1"])
-def test_kraken_tells_again_what_was_missed_while_away(spoken):
+@WITH_A_MEMORY
+def test_what_was_missed_while_away_is_told_again(spoken):
     ran = run(spoken, Visit([trades(20), abort, missed(30)]), Visit([trades(5), again(50)]))
     assert ran.taken() == ran.keys(ran.exchange.happened)
     assert len(ran.exchange.happened) == 55
@@ -168,9 +182,7 @@ def test_trades_out_of_order_are_all_taken_and_what_came_late_is_not_missing():
 
 @EVERY_WIRE
 def test_what_cannot_be_read_is_counted_and_the_rest_goes_on(spoken):
-    broken = ['{"channel":"trade","data":[{"symbol":1}]}', '[1,[["a"]],"trade","A/B"]', '{"stream":"x@trade","data":{"e":"trade"}}']
-    malformed = broken[[KRAKEN_V2, KRAKEN_V1, BINANCE].index(spoken)]
-    steps = [trades(3), text('{"nonsense'), text(malformed), text(""), text('{"p":NaN}'), text("[" * 5000), trades(3)]
+    steps = [trades(3), text('{"nonsense'), text(BROKEN[spoken[1]]), text(""), text('{"p":NaN}'), text("[" * 5000), trades(3)]
     ran = run(spoken, Visit(steps))
     assert ran.taken() == ran.keys(ran.exchange.happened)
     assert (ran.report.malformed, ran.report.connections) == (5, 1)
@@ -217,9 +229,10 @@ def test_connections_that_come_and_go_leave_nothing_behind(spoken):
     exchange_name, wire_name, speech = spoken
     report, most = Report(), []
     timing = replace(QUICK, renew_s=0.03, overlap_s=0.01)
+    wire = replace(WIRES[exchange_name][wire_name], attempts=2 * RENEWALS, pause_s=0.0)
 
     async def live(exchange: Exchange) -> None:
-        feed = Feed(WIRES[exchange_name][wire_name], exchange.url, SYMBOLS[wire_name], timing, Kept(), report, lambda said: None)
+        feed = Feed(wire, exchange.url, SYMBOLS[wire_name], timing, Kept(), report, lambda said: None)
         task = asyncio.create_task(feed.run())
         while report.connections <= RENEWALS and not task.done():
             most.append(len(asyncio.all_tasks()))
@@ -242,10 +255,11 @@ def test_who_is_turned_away_comes_again_when_the_exchange_says():
     assert (ran.taken(), ran.report.connections, ran.report.reconnects) == (ran.told(), 1, 0)
 
 
-@pytest.mark.parametrize("spoken", [KRAKEN_V2, KRAKEN_V1], ids=["v2", "v1"])
+@WITH_A_MEMORY
 def test_too_many_requests_are_no_refusal(spoken):
     ran = run(spoken, Visit(busy=True), Visit([trades(4)]))
-    assert ran.said[0] == "the exchange asks for fewer requests: Exceeded msg rate"
+    reason = "rate limit exceeded" if spoken is COINBASE else "Exceeded msg rate"
+    assert ran.said[0] == f"the exchange asks for fewer requests: {reason}"
     assert (ran.taken(), ran.report.refused, ran.report.connections) == (ran.told(), [], 1)
 
 
@@ -270,6 +284,16 @@ def test_a_symbol_that_is_refused_is_named_and_the_others_go_on(spoken):
 def test_nothing_subscribed_is_a_failure(spoken):
     with pytest.raises(Failure, match="kraken subscribed none of ABC/USD, DEF/USD"):
         run(spoken, Visit(), symbols=("ABC/USD", "DEF/USD"))
+
+
+class NoTrades(Coinbase):
+    def answer(self, text: str, known: Iterable[str]) -> list[str]:
+        return super().answer(text, known) if "heartbeats" in text else ['{"type":"error","message":"no such product"}']
+
+
+def test_an_exchange_that_grants_heartbeats_and_no_trades_subscribed_nothing():
+    with pytest.raises(Failure, match="coinbase subscribed none of BTC-USD, ETH-USD"):
+        run(("coinbase", "market_trades", NoTrades), Visit())
 
 
 def test_a_request_that_is_refused_whole_is_a_failure_that_names_its_symbols():

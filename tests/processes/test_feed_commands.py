@@ -13,13 +13,16 @@ from typing import Any
 
 import click.testing
 import pytest
+from confluent_kafka import Producer
 
+from conf.settings import load_pipeline
+from tests import third
 from tests.live.__main__ import look, tell
 from tests.processes.conftest import begin, settings_of
 from tests.processes.test_feed import QUICK, SYMBOLS
 from tests.processes.test_sender import record
 from tests.simulator.exchange import Exchange, Visit, abort, close, ending, missed, text, trades, until_told_to
-from tests.simulator.speech import Binance, KrakenV1, KrakenV2
+from tests.simulator.speech import Binance, Coinbase, KrakenV1, KrakenV2
 from tradelake.feed.commands import feed as feed_command
 from tradelake.feed.commands import record as record_command
 from tradelake.feed.feed import Feed
@@ -41,8 +44,8 @@ def raws(exchange: Exchange) -> list[dict[str, Any]]:
     return sorted((exchange.speech.raw(trade) for trade in exchange.sent), key=repr)
 
 
-def distinct(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    once = {repr(sorted(one.items())): one for one in ({k: v for k, v in r.items() if k != "ingestion_timestamp"} for r in records)}
+def distinct(records: list[dict[str, Any]], of_the_frame: frozenset[str]) -> list[dict[str, Any]]:
+    once = {repr(sorted(one.items())): one for one in ({k: v for k, v in r.items() if k not in of_the_frame} for r in records)}
     return list(once.values())
 
 
@@ -50,7 +53,7 @@ def same(records: list[dict[str, Any]], exchange: Exchange) -> bool:
     def ordered(some: list[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
         return sorted(sorted(one.items()) for one in some)
 
-    return sorted(map(repr, ordered(distinct(records)))) == sorted(map(repr, ordered(raws(exchange))))
+    return sorted(map(repr, ordered(distinct(records, exchange.speech.of_the_frame)))) == sorted(map(repr, ordered(raws(exchange))))
 
 
 class Running:
@@ -281,6 +284,47 @@ def test_rate_and_speed_do_not_go_together(home, tmp_path):
     ran.end()
     assert ran.process.returncode == 2
     assert "say either --rate or --speed" in ran.log.read_text()
+
+
+def test_an_exchange_that_is_not_switched_on_is_no_exchange_of_this_pipeline(tmp_path):
+    ran = Running(tmp_path, "record", "coinbase", "--symbols", "BTC-USD", "--into", tmp_path / "x")
+    ran.end()
+    assert (ran.process.returncode, "no such exchange; there are binance, kraken" in ran.log.read_text()) == (1, True)
+
+
+def test_coinbase_live_and_from_its_recording_is_the_same_trades(home, settings, arrived, tmp_path):
+    """In a pipeline that has its block; each symbol's in the order of their numbers, though a frame has the newest first."""
+    pipeline = ("--conf", third.write(tmp_path))
+    settings = settings.model_copy(update={"pipeline": load_pipeline(pipeline[1])})
+    for wrong in ("BTC/USD", "BTC-PERP-INTX", "btc-usd"):
+        ran = Running(tmp_path, *pipeline, "record", "coinbase", "--symbols", wrong, "--into", tmp_path / "nowhere")
+        ran.end()
+        assert ran.process.returncode == 2, wrong
+    owner = Producer({"bootstrap.servers": settings.environment.kafka.bootstrap_servers})
+    owner.produce("coinbase-trades", b"first", partition=0)
+    owner.flush()
+    symbols, script = ",".join(SYMBOLS["market_trades"]), [Visit([trades(40, together=8), abort]), Visit([trades(10)])]
+    with Exchange(Coinbase(), SYMBOLS["market_trades"], script) as exchange:
+        feed = Running(home.path, *pipeline, "feed", "coinbase", "--symbols", symbols, "--url", exchange.url, "--json")
+        feed.wait_until(lambda: exchange.done.is_set() and same(decoded(arrived, "coinbase"), exchange))
+        summary = json.loads(feed.stop(signal.SIGTERM))
+    messages = arrived("coinbase-trades")
+    assert (summary["reconnects"], summary["malformed"], summary["failed"], summary["sent"]) == (1, 0, 0, len(messages))
+    assert len(messages) > len(exchange.sent) == 50, "a snapshot repeats trades"
+    assert {key.decode() for key, _, _, _ in messages} == set(SYMBOLS["market_trades"])
+    numbers = [one["trade_id"] for one in decoded(arrived, "coinbase") if one["product_id"] == "BTC-USD" and one["event_type"] == "update"]
+    assert numbers == sorted(numbers)
+
+    with Exchange(Coinbase(), SYMBOLS["market_trades"], [Visit([trades(30, together=6)])], seed=2) as another:
+        command = ("record", "coinbase", "--symbols", symbols, "--url", another.url, "--into", tmp_path / "frames", "--json")
+        recording = Running(tmp_path, *pipeline, *command)
+        recording.wait_until(another.done.is_set)
+        files = json.loads(recording.stop(signal.SIGTERM))["files"]
+    complaints: list[Any] = []
+    report = replay(settings, "coinbase", files, complain=complaints.append)
+    assert (complaints, report.sent) == ([], 30)
+    again = decoded(arrived, "coinbase")[len(messages) :]
+    assert {one["trade_id"] for one in again} == {trade.number for trade in another.sent}
 
 
 def test_settings_without_an_address_say_which_line_is_missing(tmp_path):

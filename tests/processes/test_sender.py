@@ -19,8 +19,9 @@ from tradelake.produce.generator import Plan
 from tradelake.produce.replay import replay, send_generated, send_sample
 from tradelake.produce.sample import sample_records
 from tradelake.produce.sender import OVERHEAD, Report, Sender
+from udfs.exchange import MODULES
 
-SCHEMAS = {exchange: parse_schema(json.loads(conf.schema(exchange))) for exchange in ("binance", "kraken")}
+SCHEMAS = {exchange: parse_schema(json.loads(conf.schema(exchange))) for exchange in MODULES}
 FRAME = '{"recv_ns":1723161254087896999,"frame":{"e":"trade","E":5,"s":"BTCUSDT","t":%d,"p":"1.5","q":"2.5","T":4,"m":true,"M":true}}\n'
 
 

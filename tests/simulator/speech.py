@@ -3,17 +3,19 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Protocol
 
 from tests.simulator.market import Trade
 
 
 class Speech(Protocol):
-    """`exchange` and `path`; trades kept for who comes anew (`remembered`)."""
+    """`exchange` and `path`; trades kept for who comes anew (`remembered`); fields of a record that its frame decides (`of_the_frame`)."""
 
     exchange: str
     path: str
     remembered: int
+    of_the_frame: frozenset[str]
 
     def greeting(self) -> list[str]: ...
 
@@ -31,11 +33,12 @@ class Speech(Protocol):
     def frames(self, trades: Sequence[Trade], extra: dict[str, Any] | None = None, snapshot: bool = False) -> list[str]: ...
 
     def raw(self, trade: Trade) -> dict[str, Any]:
-        """The contract's record of the trade; its ingestion time is not the exchange's."""
+        """The contract's record of the trade, without what its frame decides."""
 
 
 class Binance:
     exchange, path, remembered = "binance", "/stream", 0
+    of_the_frame = frozenset({"ingestion_timestamp"})
 
     def greeting(self) -> list[str]:
         return []
@@ -90,6 +93,7 @@ class Binance:
 
 class KrakenV2:
     exchange, path, remembered = "kraken", "/v2", 50
+    of_the_frame = frozenset({"ingestion_timestamp"})
 
     def greeting(self) -> list[str]:
         return ['{"channel":"status","type":"update","data":[{"system":"online","api_version":"v2","connection_id":1,"version":"2.0.0"}]}']
@@ -139,6 +143,7 @@ class KrakenV2:
 
 class KrakenV1:
     exchange, path, remembered = "kraken", "/", 50
+    of_the_frame = frozenset({"ingestion_timestamp"})
 
     def greeting(self) -> list[str]:
         return ['{"connectionID":8628615390848610000,"event":"systemStatus","status":"online","version":"1.9.1"}']
@@ -178,6 +183,72 @@ class KrakenV1:
 
     def raw(self, trade: Trade) -> dict[str, Any]:
         return kraken_raw(trade) | {"channel_id": 337, "trade_id": None}
+
+
+class Coinbase:
+    exchange, path, remembered = "coinbase", "/", 100
+    of_the_frame = frozenset({"ingestion_timestamp", "event_type", "sequence_num", "frame_time"})
+
+    def __init__(self) -> None:
+        self._number, self._beats = count(), count(3049)
+        self._subscribed: dict[str, list[str]] = {}
+
+    def greeting(self) -> list[str]:
+        return []
+
+    def heartbeat(self) -> list[str]:
+        beat = {"current_time": "2023-06-23 20:31:56.121961769 +0000 UTC m=+91717.525857105", "heartbeat_counter": str(next(self._beats))}
+        return [self._frame("heartbeats", [beat])]
+
+    def asked(self, text: str) -> list[str]:
+        request = json.loads(text)
+        assert request["type"] == "subscribe"
+        if request["channel"] == "heartbeats":
+            return []
+        assert request["channel"] == "market_trades"
+        products: list[str] = request["product_ids"]
+        return products
+
+    def answer(self, text: str, known: Iterable[str]) -> list[str]:
+        """All that is subscribed; a product that does not exist is not among it."""
+        request = json.loads(text)
+        if request["channel"] == "heartbeats":
+            self._subscribed = {}  # the first request of a connection
+        listed = [product for product in self.asked(text) if product in known] or ["heartbeats"]
+        self._subscribed[request["channel"]] = listed
+        return [self._frame("subscriptions", [{"subscriptions": self._subscribed}])]
+
+    def busy(self) -> str:
+        return json.dumps({"type": "error", "message": "rate limit exceeded"})
+
+    def ending(self) -> str:
+        raise NotImplementedError("Coinbase says nothing before it cuts")
+
+    def frames(self, trades: Sequence[Trade], extra: dict[str, Any] | None = None, snapshot: bool = False) -> list[str]:
+        """The newest first. An event for each product, as a snapshot is one product's."""
+        by_product = {trade.symbol: [t for t in reversed(trades) if t.symbol == trade.symbol] for trade in trades}
+        kind = "snapshot" if snapshot else "update"
+        events = [{"type": kind, "trades": [self._trade(trade) | (extra or {}) for trade in part]} for part in by_product.values()]
+        return [self._frame("market_trades", events)]
+
+    def _frame(self, channel: str, events: list[dict[str, Any]]) -> str:
+        at = {"timestamp": "2023-02-09T20:19:35.39625135Z", "sequence_num": next(self._number)}
+        return json.dumps({"channel": channel, "client_id": "", **at, "events": events})
+
+    def _trade(self, trade: Trade) -> dict[str, Any]:
+        raw = self.raw(trade)
+        return {name: raw[name] for name in ("product_id", "price", "size", "side", "time")} | {"trade_id": f"{trade.number:09}"}
+
+    def raw(self, trade: Trade) -> dict[str, Any]:
+        moment = datetime.fromtimestamp(trade.time_us // 10**6, UTC)
+        return {
+            "trade_id": trade.number,
+            "product_id": trade.symbol,
+            "price": trade.price,
+            "size": trade.quantity,
+            "side": {"buy": "SELL", "sell": "BUY"}[trade.side],  # the maker's
+            "time": f"{moment:%Y-%m-%dT%H:%M:%S}.{trade.time_us % 10**6:06}Z",
+        }
 
 
 def kraken_raw(trade: Trade) -> dict[str, Any]:

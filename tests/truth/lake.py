@@ -11,11 +11,29 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.table import Table
 
-BRONZE = {"binance": "bronze_binance_trades", "kraken": "bronze_kraken_trades"}
-SILVER = {"binance": "silver_binance_trades", "kraken": "silver_kraken_trades"}
 DLQ = "silver_dlq_trades"
 GOLD = "gold_crypto_trades"
-TABLES = (*BRONZE.values(), *SILVER.values(), DLQ, GOLD)
+
+
+def bronze(exchange: str) -> str:
+    return f"bronze_{exchange}_trades"
+
+
+def silver(exchange: str) -> str:
+    return f"silver_{exchange}_trades"
+
+
+def tables(exchanges: Iterable[str]) -> tuple[str, ...]:
+    """All tables of a pipeline with these exchanges."""
+    names = list(exchanges)
+    return (*map(bronze, names), *map(silver, names), DLQ, GOLD)
+
+
+USUAL = ("binance", "kraken")
+"""The exchanges of the usual pipeline."""
+BRONZE = {exchange: bronze(exchange) for exchange in USUAL}
+SILVER = {exchange: silver(exchange) for exchange in USUAL}
+TABLES = tables(USUAL)
 
 V2_COLUMNS = (
     "message_id", "trade_id", "symbol", "exchange", "asset_class", "timestamp", "price", "quantity", "currency", "side",

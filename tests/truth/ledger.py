@@ -6,7 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from tests.truth.kafka import Broker, Message
-from tests.truth.lake import BRONZE, DLQ, GOLD, SILVER, V2_COLUMNS, Lake
+from tests.truth.lake import DLQ, GOLD, V2_COLUMNS, Lake, bronze, silver
 
 COORDINATES = 'topic, "partition", "offset"'
 COLUMNS = ", ".join(f'"{column}"' for column in V2_COLUMNS)
@@ -64,15 +64,19 @@ QUESTIONS = {
 }
 
 
-def discrepancies(lake: Lake, broker: Broker, topics: Iterable[str]) -> list[str]:
-    """What is not as it must be, a line each; nothing for a pipeline at rest that lost, doubled and changed nothing."""
+def discrepancies(lake: Lake, broker: Broker, topics: Mapping[str, str]) -> list[str]:
+    """What is not as it must be, a line each; nothing for a pipeline at rest that lost, doubled and changed nothing.
+
+    Args:
+        topics: of every exchange of the pipeline.
+    """
     dlq = lake.rows(DLQ)
     coordinates = {"kafka_topic": "topic", "kafka_partition": "partition", "kafka_offset": "offset"}
     return audit(
         {
-            "kafka": table_of(message for topic in topics for message in broker.messages(topic)),
-            "bronze": pa.concat_tables([lake.rows(table) for table in BRONZE.values()]),
-            "silver": pa.concat_tables([lake.rows(table) for table in SILVER.values()], promote_options="default"),
+            "kafka": table_of(message for topic in topics.values() for message in broker.messages(topic)),
+            "bronze": pa.concat_tables([lake.rows(bronze(exchange)) for exchange in topics]),
+            "silver": pa.concat_tables([lake.rows(silver(exchange)) for exchange in topics], promote_options="default"),
             "dlq": dlq.rename_columns([coordinates.get(name, name) for name in dlq.column_names]),
             "gold": lake.rows(GOLD),
         }

@@ -5,6 +5,7 @@ A raw trade is a dict with the fields of the exchange's Avro record. Numbers are
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -67,8 +68,41 @@ def kraken(raw: Raw) -> Trade:
     }
 
 
+def coinbase(raw: Raw) -> Trade:
+    """The raw trade has the side of the maker."""
+    time_us = rfc_3339_microseconds(raw["time"])
+    base, quote = raw["product_id"].split("-")
+    number = raw["trade_id"]
+    return {
+        "message_id": message_id(time_us, natural_key(("COINBASE", raw["product_id"], number)), has_trade_id=True),
+        "trade_id": f"COINBASE-{number}",
+        "symbol": base + quote,
+        "exchange": "COINBASE",
+        "asset_class": "crypto",
+        "timestamp": time_us,
+        "price": Decimal(raw["price"]),
+        "quantity": Decimal(raw["size"]),
+        "currency": quote,
+        "side": "BUY" if raw["side"] == "SELL" else "SELL",
+        "trade_conditions": [],
+        "source_sequence": number,
+        "ingestion_timestamp": raw["ingestion_timestamp"],
+        "vendor_data": compact_json(raw, ("product_id", "time")),
+    }
+
+
 def trade(exchange: str, raw: Raw, quote_assets: Sequence[str] = ()) -> Trade:
-    return binance(raw, quote_assets) if exchange == "binance" else kraken(raw)
+    if exchange == "binance":
+        return binance(raw, quote_assets)
+    return kraken(raw) if exchange == "kraken" else coinbase(raw)
+
+
+def rfc_3339_microseconds(time: str) -> int:
+    """Whole microseconds since the epoch of a UTC time, floored."""
+    day, _, clock = time.removesuffix("Z").partition("T")
+    hours, minutes, seconds = clock.split(":")
+    days = (date.fromisoformat(day) - date(1970, 1, 1)).days
+    return ((days * 24 + int(hours)) * 60 + int(minutes)) * 60 * 10**6 + epoch_microseconds(seconds)
 
 
 def epoch_microseconds(seconds: str) -> int:

@@ -16,8 +16,6 @@ from tradelake.audit.pins import DLQ, GOLD, REBUILD, REPLAYS, Ends, Pins, bronze
 from tradelake.latency import moment
 from udfs.trade import Trade
 
-DENSE_IDS = ("binance",)
-"""Exchanges whose own numbers of trades have no natural holes."""
 POLL_S = 2.0
 OUT_OF_SCOPE = 2**63 - 1
 EPOCH = datetime(1970, 1, 1)

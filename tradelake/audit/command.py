@@ -24,6 +24,7 @@ from tradelake.console import Failure, output, print_whole, screen
 from tradelake.home import Home
 from tradelake.lake import catalog, catalog_failures, connect, lake_failures
 from tradelake.query import message, spill_folder
+from udfs.exchange import MODULES
 
 ALL = "all"
 EXPIRED = "Could not find snapshot"
@@ -144,7 +145,7 @@ def plan(books: Books, ends: Ends, sample: int | None, settings: Settings) -> li
     for table in (*map(bronze, books.exchanges), *map(silver, books.exchanges), DLQ, GOLD):
         steps.append((f"commits of {table}", partial(checks.commits, books, table)))
     for exchange in books.exchanges:
-        if exchange in checks.DENSE_IDS:
+        if MODULES[exchange].DENSE:
             steps.append((f"gaps of {exchange}", partial(checks.gaps, books, exchange)))
     return steps
 

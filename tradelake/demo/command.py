@@ -57,7 +57,7 @@ def prepare(home: Home, port_base: int | None) -> None:
         screen.print("  [green]✓[/] it is up already")
     continuation.resume_jobs(home, path)
     settings = home.settings()
-    screen.print("\n[bold]2 · The pipeline[/]: topics, tables, and the five jobs that move the trades")
+    screen.print("\n[bold]2 · The pipeline[/]: topics, tables, and the jobs that move the trades")
     with step("topics and schemas"):
         create_topics(settings)
     if misfits := [f"{table.name} {misfit}" for table in create_tables(settings) for misfit in table.misfits]:
@@ -65,5 +65,5 @@ def prepare(home: Home, port_base: int | None) -> None:
     alive = {job.name for job in FlinkRest(settings.environment.flink.rest).jobs() if job.alive}
     missing = [name for name in settings.pipeline.job_names() if name not in alive]
     if not missing:
-        screen.print("  [green]✓[/] the five jobs run already")
+        screen.print("  [green]✓[/] the jobs run already")
     submit_jobs(home, {name: Start() for name in missing})

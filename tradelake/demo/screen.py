@@ -175,7 +175,7 @@ def closing(web_ui: str, program: str) -> str:
         f"{program} down": "stop everything and keep the data (down --purge deletes it)",
     }
     tries = "\n".join(f"  # {meaning}\n  {command}" for command, meaning in commands.items())
-    return f"The stack goes on running; Flink shows its five jobs at {web_ui}\n\n[bold]What to try next[/]\n{tries}"
+    return f"The stack goes on running; Flink shows its jobs at {web_ui}\n\n[bold]What to try next[/]\n{tries}"
 
 
 def program() -> str:

@@ -136,7 +136,7 @@ class Connection:
             case Busy(reason):
                 raise Lost(f"the exchange asks for fewer requests: {reason}")
             case Accepted():
-                self._accepted += 1
+                self._accepted += bool(self._request.symbols)
                 self._answer(1)
             case Refused(reason, None):
                 for symbol in self._request.symbols:

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """A message that asks for trades, and how many answers it gets."""
+    """A message that asks for the trades of symbols, or for something else without any; and how many answers it gets."""
 
     text: str
     symbols: tuple[str, ...]

@@ -18,7 +18,7 @@ from rich.text import Text
 from tradelake.console import Failure, screen
 from tradelake.home import Home
 from tradelake.produce.frames import Unreadable
-from tradelake.produce.generator import START, Plan
+from tradelake.produce.generator import COLUMNS, START, Plan
 from tradelake.produce.replay import EXCHANGES, replay, send_generated, send_sample
 from tradelake.produce.sender import Report
 
@@ -62,7 +62,7 @@ def sending(command: Command) -> Command:
 
 @click.group(invoke_without_command=True)
 @click.option("--generate", "count", type=click.IntRange(min=1), help="Send this many generated trades.")
-@click.option("--exchange", type=click.Choice(EXCHANGES), default="binance", show_default=True, help="Whose trades are generated.")
+@click.option("--exchange", type=click.Choice(list(COLUMNS)), default="binance", show_default=True, help="Whose trades are generated.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed sends the same bytes in the same order."
 )
@@ -91,7 +91,7 @@ def produce(
     `--generate N` sends N different trades; repeats and bad messages come on top of them.
     """
     if (count is None) == (ctx.invoked_subcommand is None):
-        raise click.UsageError("say either --generate N, or one of binance FILE..., kraken FILE..., sample, demo")
+        raise click.UsageError(f"say either --generate N, or one of {', '.join(f'{name} FILE...' for name in EXCHANGES)}, sample, demo")
     if ctx.invoked_subcommand and (misplaced := _given(ctx)):
         raise click.UsageError(
             f"{', '.join(misplaced)} belongs to --generate; --rate and --json of `{ctx.invoked_subcommand}` stand behind its name"

@@ -9,6 +9,8 @@ import yaml
 
 from conf.settings import (
     PIPELINE,
+    Exchange,
+    Feed,
     SettingsError,
     default_environment,
     duration,
@@ -18,6 +20,7 @@ from conf.settings import (
     load_pipeline,
     sql_interval,
 )
+from tests import third
 
 EXAMPLE = PIPELINE.parent / "environments" / "example.yaml"
 
@@ -40,6 +43,15 @@ def test_the_packaged_settings_and_the_example_environment_are_accepted() -> Non
     assert settings.pipeline.job_names() == ["bronze-binance", "bronze-kraken", "silver-binance", "silver-kraken", "gold"]
     assert settings.pipeline.jobs.gold.ttl == timedelta(hours=24)
     assert settings.pipeline.limits.future_tolerance == timedelta(minutes=5)
+
+
+def test_the_block_that_is_shipped_switched_off_is_a_third_exchange(tmp_path: Path) -> None:
+    pipeline, usual = load_pipeline(third.write(tmp_path)), load_pipeline()
+    assert list(usual.exchanges) == ["binance", "kraken"]
+    assert list(pipeline.exchanges) == ["binance", "kraken", "coinbase"]
+    feed = Feed(endpoints={"market_trades": "wss://advanced-trade-ws.coinbase.com"}, silence="15 s")
+    assert pipeline.exchanges["coinbase"] == Exchange(topic="coinbase-trades", partitions=4, retention="7 d", feed=feed)
+    assert pipeline.model_copy(update={"exchanges": usual.exchanges}) == usual
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,12 @@
+import re
+from pathlib import Path
+
 import pytest
 
 import sql
+
+SQL = Path(sql.__file__).parent
+QUERIES = SQL / "queries"
 
 
 def test_options_are_quoted() -> None:
@@ -49,3 +55,21 @@ def test_a_refused_statement_is_told_without_the_options_that_stand_in_it() -> N
     of_pyflink = Exception(f"{options}\nCaused by: a.B: first\n\tat x\nCaused by: x.RESTException: who are you?\n\tat y")
     assert sql.cause(of_pyflink) == "x.RESTException: who are you?"
     assert sql.cause(ValueError(options)) == "ValueError"
+
+
+def test_a_part_of_a_question_stands_once_for_each_exchange() -> None:
+    text = "WITH a AS (\n    -- for each exchange\n    SELECT '${exchange}' AS e\n    FROM t_${exchange}\n    -- end\n)\nFROM a -- end\n"
+    assert sql.for_each(text, ["x", "y"]) == (
+        "WITH a AS (\n    SELECT 'x' AS e\n    FROM t_x\n    UNION ALL\n    SELECT 'y' AS e\n    FROM t_y\n)\nFROM a -- end\n"
+    )
+    assert "${" not in "".join(sql.for_each(file.read_text(encoding="utf-8"), ["x"]) for file in QUERIES.glob("*.sql"))
+
+
+def test_no_statement_names_an_exchange_that_it_is_not_about() -> None:
+    """A third exchange would be missing in it, and nobody would see that."""
+    named = [f.name for f in SQL.rglob("*.sql") if re.search("binance|kraken|coinbase", code(f), re.IGNORECASE)]
+    assert named == ["gaps_in_binance_ids.sql"]
+
+
+def code(file: Path) -> str:
+    return re.sub(r"^\s*--.*$", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -10,6 +10,7 @@ from udfs.exchange import MODULES
 
 BINANCE = WIRES["binance"]["stream"]
 V2, V1 = WIRES["kraken"]["v2"], WIRES["kraken"]["v1"]
+COINBASE = WIRES["coinbase"]["market_trades"]
 
 
 def test_every_exchange_has_a_wire_whose_example_is_a_symbol():
@@ -36,6 +37,15 @@ def test_kraken_is_asked_for_a_snapshot_and_answers_for_each_symbol():
     assert json.loads(v1.text) == {"event": "subscribe", "pair": ["XBT/USD", "ETH/USD"], "subscription": {"name": "trade"}}
     assert v2.answers == v1.answers == 2
     assert [request.answers for request in V2.requests([f"A{n}/USD" for n in range(60)])] == [50, 10]
+
+
+def test_coinbase_is_asked_for_heartbeats_and_then_for_trades_a_part_at_a_time():
+    heartbeats, first, second = COINBASE.requests([f"A{n}-USD" for n in range(150)])
+    assert (json.loads(heartbeats.text), heartbeats.symbols) == ({"type": "subscribe", "channel": "heartbeats"}, ())
+    assert [len(request.symbols) for request in (first, second)] == [100, 50]
+    assert all(request.answers == 1 for request in (heartbeats, first, second))
+    _, one = COINBASE.requests(["ETH-USD", "BTC-USD"])
+    assert json.loads(one.text) == {"type": "subscribe", "product_ids": ["ETH-USD", "BTC-USD"], "channel": "market_trades"}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +92,18 @@ def test_kraken_is_asked_for_a_snapshot_and_answers_for_each_symbol():
         (V1, '{"event":"heartbeat"}', None),
         (V1, '{"event":"systemStatus","status":"online"}', None),
         (V1, '[337,[],"trade","XBT/USD"]', None),
+        (
+            COINBASE,
+            '{"channel":"subscriptions","client_id":"","timestamp":"2023-02-09T20:33:57.609931463Z","sequence_num":0,'
+            '"events":[{"subscriptions":{"market_trades":["ETH-USD"]}}]}',
+            Accepted(),
+        ),
+        (COINBASE, '{"type":"error","message":"channel is not valid"}', Refused("channel is not valid")),
+        (COINBASE, '{"type":"error","message":"Too many requests"}', Busy("Too many requests")),
+        (COINBASE, '{"channel":"heartbeats","events":[{"heartbeat_counter":"3049"}]}', None),
+        (COINBASE, '{"channel":"market_trades","events":[]}', None),
+        (COINBASE, '{"channel":"status","events":[]}', None),
+        (COINBASE, "[]", None),
     ],
 )
 def test_an_answer_is_understood(wire, text, meaning):

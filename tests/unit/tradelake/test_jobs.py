@@ -148,11 +148,19 @@ class Pipeline:
         monkeypatch.setattr(tradelake_jobs, "_planning", self.planning)
         monkeypatch.setattr(tradelake_jobs, "rest_of", lambda home: self)
         monkeypatch.setattr(tradelake_jobs, "_state", lambda home, name, start: start.state or f"newest-of-{name}")
+        self.read = {"gold": ["silver_binance_trades", "silver_kraken_trades"]}
         for module in (tradelake_jobs, operations):
             monkeypatch.setattr(module, "alive", self.all_alive)
         monkeypatch.setattr(operations, "stop_jobs", self.stop_jobs)
-        monkeypatch.setattr(operations, "rest_of", lambda home: None)
+        monkeypatch.setattr(operations, "rest_of", lambda home: self)
         monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
+
+    def get(self, path: str) -> dict[str, Any]:
+        read = self.read.get(path.removeprefix("/jobs/"), ["bronze_binance_trades"])
+        return {"vertices": [{"name": f"Source: {table} -> Calc -> x: Writer"} for table in read]}
+
+    def jobs(self) -> list[FlinkJob]:
+        return [FlinkJob(name, name, "RUNNING", {}) for name in self.runs]
 
     def all_alive(self, home: Home) -> dict[str, FlinkJob]:
         return {name: FlinkJob(name, name, "RUNNING", {}) for name in self.runs}
@@ -197,6 +205,50 @@ def test_a_job_that_does_not_start_again_stops_no_other(tmp_path: Path, monkeypa
     ran = CliRunner().invoke(operations.upgrade, [], obj=Home(tmp_path))
     assert str(ran.exception) == "bronze-binance: does not fit savepoint-of-bronze-binance"
     assert sorted(pipeline.runs) == ["gold", "silver-binance"]
+
+
+THIRD = ["silver_binance_trades", "silver_kraken_trades", "silver_coinbase_trades"]
+
+
+def test_an_exchange_that_is_gone_stops_nothing_until_it_is_left_on_purpose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(monkeypatch)
+    pipeline.read["gold"] = THIRD
+    ran = CliRunner().invoke(operations.upgrade, [], obj=Home(tmp_path))
+    assert isinstance(ran.exception, Failure)
+    assert "gold reads silver_coinbase_trades" in str(ran.exception)
+    assert "tradelake upgrade --without coinbase gold" in str(ran.exception)
+    assert pipeline.told == []
+    assert CliRunner().invoke(operations.upgrade, ["--without", "coinbase"], obj=Home(tmp_path)).exit_code == 0
+    assert sorted(pipeline.told) == [
+        "bronze-binance --from-state savepoint-of-bronze-binance",
+        "gold --from-state savepoint-of-gold --allow-non-restored-state",
+        "silver-binance --from-state savepoint-of-silver-binance",
+    ]
+
+
+def test_an_exchange_is_left_only_when_it_is_gone_and_its_jobs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(monkeypatch)
+    ran = CliRunner().invoke(operations.upgrade, ["--without", "kraken", "gold"], obj=Home(tmp_path))
+    assert (ran.exit_code, "has kraken still: take its block out first" in ran.output.replace("\n", " ")) == (2, True)
+    ran = CliRunner().invoke(operations.upgrade, ["--without", "coinbase", "gold"], obj=Home(tmp_path))
+    assert str(ran.exception) == "no job that is upgraded reads of coinbase; nothing was stopped"
+    pipeline.read["gold"] = THIRD
+    pipeline.runs.append("silver-coinbase")
+    for command in (operations.upgrade, operations.restore):
+        ran = CliRunner().invoke(command, ["--without", "coinbase", "gold"], obj=Home(tmp_path))
+        assert isinstance(ran.exception, Failure)
+    assert str(ran.exception or "").startswith("silver-coinbase runs still: `tradelake stop silver-coinbase` first")
+    assert pipeline.told == []
+
+
+def test_state_that_nobody_takes_is_explained() -> None:
+    printed = (
+        "Caused by: java.lang.IllegalStateException: Failed to rollback to checkpoint/savepoint file:/x. Cannot map checkpoint/savepoint "
+        "state for operator 1f to the new program, because the operator is not available in the new program. If you want to allow to skip "
+        "this, you can set the --allowNonRestoredState option on the CLI.\n\tat y"
+    )
+    assert "`tradelake restore JOB --without EXCHANGE`" in _reason(printed)
+    assert "allowNonRestoredState" not in _reason(printed)
 
 
 def test_whoever_interrupts_a_submission_gets_no_further_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

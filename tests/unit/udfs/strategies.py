@@ -1,6 +1,7 @@
 """Trades as the exchanges send them, the bytes that carry them, and what is expected of both."""
 
 import json
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -51,11 +52,14 @@ WRITERS = {
     3: schema("kraken"),
     4: schema("kraken", "v1"),
     5: evolved(schema("kraken")),
+    6: schema("coinbase"),
+    7: evolved(schema("coinbase")),
 }
-BINANCE_WRITERS, KRAKEN_WRITERS = (1, 2), (3, 4, 5)
+WRITERS_OF = {"binance": (1, 2), "kraken": (3, 4, 5), "coinbase": (6, 7)}
+"""The writers' schemas of each exchange, the reader's first."""
 PARSED = {schema_id: fastavro.parse_schema(json.loads(text)) for schema_id, text in WRITERS.items()}
 SCHEMAS = SchemaCache(WRITERS.get)
-EXCHANGES: dict[str, Exchange] = {name: exchange(name, schema(name), LIMITS, QUOTE_ASSETS) for name in ("binance", "kraken")}
+EXCHANGES: dict[str, Exchange] = {name: exchange(name, schema(name), LIMITS, QUOTE_ASSETS) for name in WRITERS_OF}
 JUDGES = {name: Judge(EXCHANGES[name], SCHEMAS) for name in EXCHANGES}
 DECODERS = {name: BatchDecoder(EXCHANGES[name], SCHEMAS) for name in EXCHANGES}
 
@@ -84,6 +88,19 @@ KRAKEN = {
     "trade_id": None,
     "occurrence": 0,
 }
+COINBASE = {
+    "trade_id": 995098700,
+    "product_id": "BTC-USD",
+    "price": "68900.50",
+    "size": "0.00150000",
+    "side": "BUY",
+    "time": "2023-02-09T20:19:35.351234Z",
+    "event_type": "update",
+    "sequence_num": 5,
+    "frame_time": "2023-02-09T20:19:35.39625135Z",
+    "ingestion_timestamp": 1675973975402113,
+}
+SAMPLES = {"binance": BINANCE, "kraken": KRAKEN, "coinbase": COINBASE}
 
 longs = st.integers(-(2**55), 2**55 - 1)
 """What fits in the eight bytes of a varint that the batch path reads."""
@@ -151,7 +168,28 @@ def kraken_records(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-RECORDS = {"binance": binance_records(), "kraken": kraken_records()}
+@st.composite
+def coinbase_records(draw: st.DrawFn) -> dict[str, Any]:
+    trade_us, ingestion = draw(times())
+    moment = datetime(1970, 1, 1) + timedelta(microseconds=trade_us)
+    nanoseconds = draw(st.text("0123456789", max_size=3))
+    fraction = f"{moment:%f}" + nanoseconds
+    written = "." + (fraction if nanoseconds else fraction.rstrip("0"))
+    return {
+        "trade_id": draw(longs),
+        "product_id": f"{draw(assets)}-{draw(assets)}",
+        "price": draw(amounts()),
+        "size": draw(amounts()),
+        "side": draw(st.sampled_from(["BUY", "SELL"])),
+        "time": f"{moment:%Y-%m-%dT%H:%M:%S}{written.rstrip('.')}Z",
+        "event_type": draw(st.sampled_from(["snapshot", "update"]) | ascii_text),
+        "sequence_num": draw(st.none() | longs),
+        "frame_time": draw(ascii_text),
+        "ingestion_timestamp": ingestion,
+    }
+
+
+RECORDS = {"binance": binance_records(), "kraken": kraken_records(), "coinbase": coinbase_records()}
 
 
 def avro(schema_id: int, record: dict[str, Any]) -> bytes:

@@ -9,8 +9,8 @@ from udfs.exchange import MODULES, exchange
 
 
 def test_an_unknown_exchange_is_told_the_known_ones():
-    with pytest.raises(ValueError, match="no such exchange: coinbase; there are binance, kraken"):
-        exchange("coinbase", schema("binance"), LIMITS, ())
+    with pytest.raises(ValueError, match="no such exchange: bitstamp; there are binance, kraken, coinbase"):
+        exchange("bitstamp", schema("binance"), LIMITS, ())
 
 
 def test_the_schema_of_another_exchange_is_refused():

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from conf import schema
 from tests.unit.udfs.strategies import (
     BINANCE,
-    BINANCE_WRITERS,
+    COINBASE,
     EXCHANGES,
     EXTRA,
     JUDGES,
     KRAKEN,
-    KRAKEN_WRITERS,
     PARSED,
     RECORDS,
+    SAMPLES,
+    WRITERS_OF,
     avro,
     evolved,
     message,
@@ -30,7 +31,6 @@ from udfs.rules import Limits
 from udfs.schemas import SchemaCache
 
 NOW = BINANCE["ingestion_timestamp"]
-SAMPLES = {"binance": BINANCE, "kraken": KRAKEN}
 GOOD = message(1, BINANCE)
 DAY_MS = 86_400_000
 
@@ -43,20 +43,24 @@ def kraken(**changes):
     return "kraken", message(3, KRAKEN | changes)
 
 
+def coinbase(**changes):
+    return "coinbase", message(6, COINBASE | changes)
+
+
 EXAMPLES = {
-    "null_value": [("binance", None), ("kraken", None)],
+    "null_value": [("binance", None), ("kraken", None), ("coinbase", None)],
     "truncated": [("binance", b""), ("binance", b"\x00"), ("kraken", GOOD[:4]), ("binance", b"\x01\x02")],
     "bad_magic_byte": [("binance", b"\x01" + GOOD[1:]), ("kraken", b"{}{}{}")],
     "unknown_schema_id": [("binance", wire.join(99, GOOD[5:])), ("binance", wire.join(-1, b"")), ("kraken", wire.join(0, b""))],
-    "incompatible_schema": [("kraken", GOOD), ("binance", message(3, KRAKEN)), ("binance", wire.join(4, b""))],
+    "incompatible_schema": [("kraken", GOOD), ("binance", message(3, KRAKEN)), ("binance", wire.join(4, b"")), ("coinbase", GOOD)],
     "avro_decode_failed": [("binance", GOOD[:-1]), ("binance", GOOD[:5]), ("kraken", message(3, KRAKEN)[:40])],
     "trailing_bytes": [("binance", GOOD + b"\x00"), ("kraken", message(3, KRAKEN) + b"more")],
-    "price_not_a_number": [binance(price="1e400"), kraken(price="NaN")],
-    "price_not_positive": [binance(price="0"), kraken(price="-1.5")],
+    "price_not_a_number": [binance(price="1e400"), kraken(price="NaN"), coinbase(price="1,5")],
+    "price_not_positive": [binance(price="0"), kraken(price="-1.5"), coinbase(price="0.00")],
     "price_out_of_range": [binance(price="1" * 40), kraken(price="0.000000001")],
-    "quantity_not_a_number": [binance(quantity=""), kraken(volume="Infinity")],
-    "quantity_not_positive": [binance(quantity="0.00000000"), kraken(volume="-0")],
-    "quantity_out_of_range": [binance(quantity="10000000000"), kraken(volume="1.000000001")],
+    "quantity_not_a_number": [binance(quantity=""), kraken(volume="Infinity"), coinbase(size="")],
+    "quantity_not_positive": [binance(quantity="0.00000000"), kraken(volume="-0"), coinbase(size="0")],
+    "quantity_out_of_range": [binance(quantity="10000000000"), kraken(volume="1.000000001"), coinbase(size="10000000000")],
     "timestamp_unreadable": [
         binance(trade_time_ms=-62_135_596_800_000),
         binance(trade_time_ms=253_402_300_799_000),
@@ -67,12 +71,32 @@ EXAMPLES = {
         kraken(timestamp="yesterday"),
         kraken(timestamp="1617666461.4656180"),
         kraken(ingestion_timestamp=0),
+        coinbase(time=""),
+        coinbase(time="1675973975.351234"),
+        coinbase(time="2023-02-09T20:19:35.351234"),
+        coinbase(time="2023-02-29T20:19:35Z"),
+        coinbase(time="2023-02-09T20:19:35.1234567890Z"),
+        coinbase(time="1999-12-31T23:59:59.999999999Z"),
     ],
-    "timestamp_in_future": [binance(trade_time_ms=NOW // 1000 + 300_001), kraken(timestamp="1617666761.507300")],
-    "timestamp_too_old": [binance(trade_time_ms=NOW // 1000 - 365 * DAY_MS), kraken(timestamp="1586130461.507298")],
-    "symbol_missing": [binance(symbol=""), kraken(pair="")],
-    "symbol_unreadable": [binance(symbol="btcusdt"), binance(symbol="USDT"), binance(symbol="BTCXYZ"), kraken(pair="XBTUSD")],
-    "side_unknown": [kraken(side=""), kraken(side="B"), kraken(side="buy")],
+    "timestamp_in_future": [
+        binance(trade_time_ms=NOW // 1000 + 300_001),
+        kraken(timestamp="1617666761.507300"),
+        coinbase(time="2023-02-09T20:24:35.402114Z"),
+    ],
+    "timestamp_too_old": [
+        binance(trade_time_ms=NOW // 1000 - 365 * DAY_MS),
+        kraken(timestamp="1586130461.507298"),
+        coinbase(time="2022-02-09T20:19:35.402112999Z"),
+    ],
+    "symbol_missing": [binance(symbol=""), kraken(pair=""), coinbase(product_id="")],
+    "symbol_unreadable": [
+        binance(symbol="btcusdt"),
+        binance(symbol="USDT"),
+        binance(symbol="BTCXYZ"),
+        kraken(pair="XBTUSD"),
+        coinbase(product_id="BTC-PERP-INTX"),
+    ],
+    "side_unknown": [kraken(side=""), kraken(side="B"), kraken(side="buy"), coinbase(side="buy"), coinbase(side="UNKNOWN_ORDER_SIDE")],
 }
 HEADER_UNREADABLE = {"null_value", "truncated", "bad_magic_byte"}
 
@@ -104,6 +128,13 @@ BROKEN_IN_ORDER = {
         ("symbol_unreadable", {"pair": "x"}),
         ("side_unknown", {"side": "x"}),
     ],
+    "coinbase": [
+        ("price_out_of_range", {"price": "9" * 11}),
+        ("quantity_not_a_number", {"size": "x"}),
+        ("timestamp_unreadable", {"time": ""}),
+        ("symbol_unreadable", {"product_id": "x"}),
+        ("side_unknown", {"side": "x"}),
+    ],
 }
 
 
@@ -114,7 +145,7 @@ def test_the_first_rule_broken_names_the_row(name):
         record = SAMPLES[name].copy()
         for _, change in rules[first:]:
             record |= change
-        raw = message(1 if name == "binance" else 3, record)
+        raw = message(WRITERS_OF[name][0], record)
         assert verdict(name, raw) == reason
         assert verdict(name, raw + b"\x00") == "trailing_bytes"
         assert verdict(name, raw[:-1]) == "avro_decode_failed"
@@ -133,7 +164,7 @@ def test_a_good_message_is_a_trade_with_the_id_of_its_schema():
 def test_a_record_comes_out_of_avro_as_it_went_in(data, name):
     record = data.draw(RECORDS[name])
     expected = EXCHANGES[name].to_trade(record, 7)
-    for schema_id in BINANCE_WRITERS if name == "binance" else (3, 5):
+    for schema_id in (3, 5) if name == "kraken" else WRITERS_OF[name]:
         assert verdict(name, message(schema_id, record), 7) == expected
 
 
@@ -275,8 +306,7 @@ def mutated(seed, count):
     """Messages of every writer with bytes flipped, dropped, inserted, cut, and swapped with those of another message."""
     chance = random.Random(seed)
     good = [
-        message(schema_id, record | EXTRA)
-        for schema_id, record in [(i, BINANCE) for i in BINANCE_WRITERS] + [(i, KRAKEN) for i in KRAKEN_WRITERS]
+        message(schema_id, record | EXTRA) for schema_id, record in [(i, SAMPLES[name]) for name in WRITERS_OF for i in WRITERS_OF[name]]
     ]
     for _ in range(count):
         raw = bytearray(chance.choice(good))
@@ -299,7 +329,7 @@ def mutated(seed, count):
 
 @pytest.mark.parametrize("name", JUDGES)
 def test_mutated_bytes_are_a_storable_trade_or_a_rejection_and_nothing_else(name):
-    verdicts = [verdict(name, raw) for raw in mutated(seed=20240808, count=3000)]
+    verdicts = [verdict(name, raw) for raw in mutated(seed=20240808, count=6000)]
     trades = [found for found in verdicts if not isinstance(found, str)]
     assert len(trades) > 100
     assert len({found for found in verdicts if isinstance(found, str)}) > 8
@@ -318,6 +348,7 @@ def test_whatever_the_feed_writes_can_be_stored(free_text, order_type, number):
     assert_storable(verdict(*binance(event_type=free_text, trade_id=number, event_time_ms=number)))
     assert_storable(verdict(*kraken(misc=free_text, order_type=order_type, trade_id=number, channel_id=number)))
     assert_storable(verdict(*kraken(misc=free_text, order_type=order_type, occurrence=number % 2**31)))
+    assert_storable(verdict(*coinbase(event_type=free_text, frame_time=free_text, trade_id=number, sequence_num=number)))
 
 
 def assert_storable(trade):
