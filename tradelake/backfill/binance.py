@@ -40,9 +40,9 @@ def judge(status: int, headers: Mapping[str, str], content: Any) -> None:
     if status in BUSY:
         raise Again(f"HTTP {status}{why}", retry_after(headers))
     if status == 401 or code in OF_THE_KEY:
-        raise Refused(
-            f"binance wants an API key that it knows{why}: put it into ${KEY_VARIABLE}, or into a file and name that with --api-key-file"
-        )
+        told = f" ({said})" if said else ""
+        where = f"put it into ${KEY_VARIABLE}, or into a file and name that with --api-key-file"
+        raise Refused(f"binance wants an API key that it knows{told}: {where}")
     if status >= 500:
         raise Again(f"HTTP {status}{why}")
     if status != 200:
