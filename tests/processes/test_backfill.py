@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.__main__ import look, told_alike
 from tests.processes.test_feed_commands import Running, decoded, run
 from tests.processes.test_sender import record
 from tests.simulator.exchange import Exchange, Visit, missed, trades
@@ -303,6 +304,24 @@ def test_the_command_that_a_feed_names_fills_the_gap_that_it_names(home, arrived
     assert filling.process.returncode == 0, filling.log.read_text()
     assert {one["trade_id"] for one in decoded(arrived, "binance")} == {trade.number for trade in told.happened}
     assert len(arrived("binance-trades")) == 12
+
+
+@pytest.mark.parametrize("name", ["binance", "kraken"])
+def test_a_look_at_an_exchange_compares_what_its_two_apis_tell(tmp_path, capsys, name):
+    speech, symbol, wire = (Binance(), SYMBOL, "stream") if name == "binance" else (KrakenV2(), PAIR, "v2")
+    with Exchange(speech, [symbol], [Visit([trades(6)])]) as exchange:
+        _, entries = look(name, wire, symbol, "1500ms", tmp_path, exchange.url)
+    told = BinanceRest([symbol]) if name == "binance" else KrakenRest([symbol])
+    with RestExchange(told, exchange.happened) as rest:
+        assert told_alike(name, entries, rest.url)
+    assert f"by REST: 6 of 6 trades of {symbol}, 0 of them told otherwise" in capsys.readouterr().out
+    other = [Trade(**{**vars(trade), "price": "7"}) if at == 2 else trade for at, trade in enumerate(exchange.happened)]
+    with RestExchange(told, other) as rest:
+        assert not told_alike(name, entries, rest.url)
+    assert "1 of them told otherwise" in capsys.readouterr().out
+    with RestExchange(told, []) as rest:
+        assert not told_alike(name, entries, rest.url)
+        assert not told_alike(name, [], rest.url)
 
 
 @pytest.mark.parametrize(

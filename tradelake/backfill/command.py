@@ -360,6 +360,6 @@ def _check(report: Report) -> None:
         f"{report.failed:,} messages were not delivered; see `tradelake status`": report.failed,
         "interrupted; what was fetched until then is delivered, and the same command asks for the rest": report.interrupted,
         f"{report.missing:,} trades are still missing: the reasons stand above": report.missing and not report.interrupted,
-        "not all of the time was asked for: the reasons stand above": any(span.reasons for span in report.spans) and not report.interrupted,
+        "not all of the time is complete: the reasons stand above": any(span.reasons for span in report.spans) and not report.interrupted,
     }
     raise Failure("; ".join(text for text, there in problems.items() if there))

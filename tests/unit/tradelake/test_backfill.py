@@ -234,6 +234,8 @@ def test_small_gaps_that_lie_together_share_an_answer_and_a_large_one_takes_seve
     assert made == [[(5, 5), (7, 9), (14, 14)], [(15, 40)], [(100, 100)]]
     assert requests(gaps, 10) == 1 + 3 + 1
     assert requests([], 10) == 0
+    assert len(batches([gap("A", 5, 5), gap("A", 14, 14)], 10)) == 1
+    assert len(batches([gap("A", 5, 5), gap("A", 15, 15)], 10)) == 2
 
 
 # What the lake has
@@ -368,15 +370,29 @@ def test_an_unknown_symbol_keeps_no_other_from_being_filled() -> None:
 
 
 def test_an_exchange_that_is_given_up_is_asked_nothing_more() -> None:
-    told = told_by_binance(None, GivenUp("left alone"))
-    report = gaps_of(("AUSDT", 0, 14), ("AUSDT", 20, 21), ("BUSDT", 1, 1))
-    assert fill(told, report, page=10).numbers == ids("AUSDT", *range(10))
+    told = told_by_binance(Fault(lost=frozenset({FIRST_NUMBER})), None, GivenUp("left alone"))
+    report = gaps_of(("AUSDT", 0, 0), ("AUSDT", 3, 17), ("AUSDT", 20, 21), ("BUSDT", 1, 1))
+    assert fill(told, report, page=10).numbers == ids("AUSDT", *range(3, 13))
     assert left(report) == [
-        ("AUSDT", [(10, 14)], ["left alone"]),
+        ("AUSDT", [(0, 0)], ["binance gives no such trades"]),
+        ("AUSDT", [(13, 17)], ["left alone"]),
         ("AUSDT", [(20, 21)], ["left alone"]),
         ("BUSDT", [(1, 1)], ["left alone"]),
     ]
-    assert len(told.asked) == 2
+    assert len(told.asked) == 3
+
+
+def test_an_exchange_that_answers_with_other_trades_is_not_asked_without_end() -> None:
+    class Says:
+        asked = 0
+
+        def get(self, path: str, **parameters: str | int) -> Answer:
+            self.asked += 1
+            return Answer([GOOD_BINANCE], 1)
+
+    report, says = gaps_of(("AUSDT", 3, 5)), Says()
+    Fill(binance.API, says, EXCHANGES["binance"], Sent(), report).run()
+    assert (left(report), says.asked) == ([("AUSDT", [(3, 5)], ["binance gives no such trades"])], 1)
 
 
 def test_ctrl_c_keeps_what_was_sent_and_the_next_run_asks_for_the_rest() -> None:
