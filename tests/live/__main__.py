@@ -1,6 +1,7 @@
 """`make live-smoke`: one minute of each real exchange, recorded, read back, told, and compared with what its REST API says of it.
 
-Exits with 1 when an exchange sent no trade, or anything that cannot be read, or tells a trade in two ways. It reaches the exchanges, and needs no stack.
+Exits with 1 when an exchange sent no trade, or anything that cannot be read, or tells a trade in two ways.
+It reaches the exchanges, and needs no stack.
 """
 
 import argparse
