@@ -48,7 +48,7 @@ class Address(click.ParamType[str]):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a person asks for: gaps, ids or a time."""
+    """What a person asks for: gaps, ids or a time; of these all (`everything`), or what the lake lacks."""
 
     symbols: tuple[str, ...] | None
     gaps: bool
@@ -56,10 +56,6 @@ class Wanted:
     ids: Hole | None
     time_us: tuple[int, int] | None
     everything: bool
-
-    @property
-    def of_the_lake(self) -> bool:
-        return not self.everything
 
 
 class Filled(ProgressColumn):
@@ -161,13 +157,15 @@ def _command_of(api: Api) -> click.Command:
         report = Report(api.exchange, dry_run)
         with ExitStack() as stack:
             client = stack.enter_context(Client(api, _address(home, api, url), key, patience.total_seconds(), report, _say))
-            lake = stack.enter_context(held.opened(home, settings, api.exchange)) if wanted.of_the_lake else None
+            lake = stack.enter_context(held.opened(home, settings, api.exchange)) if not wanted.everything else None
             try:
                 with screen.status("looking for what is missing"):
                     _plan(api, wanted, lake, client, report)
-            except (Refused, GivenUp) as error:
-                raise Failure(f"{api.exchange}: {error}") from error
-            if (missing := sum(gap.missing for gap in report.gaps)) > most:
+            except Refused as error:
+                raise Failure(f"{api.exchange} refuses: {error}") from error
+            except GivenUp as error:
+                raise Failure(str(error)) from error
+            if not dry_run and (missing := sum(gap.missing for gap in report.gaps)) > most:
                 raise Failure(f"{missing:,} trades are missing: name fewer --symbols or a later --since, or allow it with --most {missing}")
             if not dry_run and (report.gaps or report.spans):
                 _fill(api, client, settings, lake, report)
