@@ -77,6 +77,29 @@ def web_socket_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def rest_address(url: str) -> str:
+    """The address, without a slash at its end. A key may go there: beyond this machine it must be encrypted."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    open_to_read = parts.scheme == "http" and not is_loopback(parts.hostname)
+    if (
+        parts.scheme not in ("http", "https")
+        or open_to_read
+        or not parts.hostname
+        or parts.username
+        or port == 0
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(
+            "not the address of a REST API: write https://HOST, with :PORT and /PATH where it has them; http is for 127.0.0.1 alone"
+        )
+    return url.rstrip("/")
+
+
 def flink_duration(value: timedelta) -> str:
     """The duration as Flink and Iceberg read it, in milliseconds."""
     return f"{milliseconds(value)} ms"
@@ -103,6 +126,7 @@ Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$"), AfterValidator
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1, strict=True)]
 WebSocketAddress = Annotated[str, AfterValidator(web_socket_address)]
+RestAddress = Annotated[str, AfterValidator(rest_address)]
 
 
 class Strict(BaseModel):
@@ -110,7 +134,7 @@ class Strict(BaseModel):
 
 
 class Feed(Strict):
-    """The exchange's own WebSocket, as `tradelake feed` and `record` use it.
+    """The exchange's own addresses: its WebSocket, as `tradelake feed` and `record` use it, and its REST API, as `backfill` does.
 
     Attributes:
         endpoints: an address for each wire format; the first is used unless another is asked for.
@@ -119,6 +143,7 @@ class Feed(Strict):
         overlap: how long both are read when one takes the other's place.
         longest_pause: between two attempts to connect.
         queue: messages that wait for Kafka before the reading waits too.
+        rest: the address of the REST API, for what the WebSocket did not tell.
     """
 
     endpoints: Annotated[dict[Identifier, WebSocketAddress], Field(min_length=1)]
@@ -127,6 +152,7 @@ class Feed(Strict):
     overlap: Duration = timedelta(seconds=5)
     longest_pause: Duration = timedelta(seconds=60)
     queue: Count = 10_000
+    rest: RestAddress | None = None
 
 
 class Exchange(Strict):

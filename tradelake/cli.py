@@ -34,6 +34,7 @@ COMMANDS = {
     "produce": ("tradelake.produce.commands:produce", "Send recorded, sample or generated trades to Kafka."),
     "feed": ("tradelake.feed.commands:feed", "Send an exchange's trades to Kafka as they happen."),
     "record": ("tradelake.feed.commands:record", "Write an exchange's frames into files as they come."),
+    "backfill": ("tradelake.backfill.command:backfill", "Ask an exchange for trades that no feed told, and send them."),
     "audit": ("tradelake.audit.command:audit", "Prove that nothing is lost and nothing is doubled."),
     "trace": ("tradelake.trace:trace", "The whole life of one trade, on one screen."),
     "dlq": ("tradelake.dlq:dlq", "What was rejected, why, and what its bytes still tell."),

@@ -4,6 +4,11 @@
  "q": "0.02000000", "T": 1723161255342, "m": true, "M": true}}
 
 Source: Binance spot WebSocket streams, "Trade Streams"; a raw stream sends what stands in `data` alone.
+
+REST, `GET /api/v3/historicalTrades`:
+[{"id": 28457, "price": "4.00000100", "qty": "12.00000000", "quoteQty": "48.000012", "time": 1499865549590, "isBuyerMaker": true,
+  "isBestMatch": true}, ...]
+Source: Binance spot API, "Old trade lookup".
 """
 
 import json
@@ -38,6 +43,13 @@ WIRE = (
     ("trade_time_ms", "T", int),
     ("is_buyer_maker", "m", bool),
 )
+REST = (
+    ("trade_id", "id", int),
+    ("price", "price", str),
+    ("quantity", "qty", str),
+    ("trade_time_ms", "time", int),
+    ("is_buyer_maker", "isBuyerMaker", bool),
+)
 SYMBOL = re.compile(r"[A-Z0-9]++")
 FIRST_MICROSECOND = 10**14
 """A trade time from here on is in microseconds: the stream was opened with `timeUnit=MICROSECOND`."""
@@ -62,6 +74,34 @@ def records(frame: Any, received_us: int) -> list[dict[str, Any]]:
     best = event.get("M")
     record = {name: event[key] for name, key, _ in WIRE}
     return [record | {"is_best_match": best if isinstance(best, bool) else None, "ingestion_timestamp": received_us}]
+
+
+def rest_records(symbol: str, answer: Any, received_us: int) -> list[dict[str, Any]]:
+    """The Avro records of a REST answer. It tells no event time: the trade's own takes its place.
+
+    Raises:
+        ValueError: it is no list of trades, or a trade lacks one of its fields or has one of another type.
+    """
+    if not isinstance(answer, list):
+        raise ValueError("an answer that is no list of trades")
+    return [_rest_record(symbol, trade, received_us) for trade in answer]
+
+
+def _rest_record(symbol: str, trade: Any, received_us: int) -> dict[str, Any]:
+    if not isinstance(trade, dict):
+        raise ValueError(f"a trade that is no object: {trade!r}")
+    for _, key, kind in REST:
+        if type(trade.get(key)) is not kind:
+            raise ValueError(f"a trade with {key} = {trade.get(key)!r}")
+    best = trade.get("isBestMatch")
+    record = {name: trade[key] for name, key, _ in REST}
+    return record | {
+        "event_type": "trade",
+        "event_time_ms": trade["time"],
+        "symbol": symbol,
+        "is_best_match": best if isinstance(best, bool) else None,
+        "ingestion_timestamp": received_us,
+    }
 
 
 def to_trade(record: dict[str, Any], offset: int, limits: Limits, quote_assets: Sequence[str]) -> Trade:

@@ -7,7 +7,13 @@ v2: {"channel": "trade", "type": "update", "data": [{"symbol": "MATIC/USD", "sid
 
 Source: Kraken WebSocket API v1, "Trade": channel id, trades of price, volume, time, side, order type, misc; channel name, pair.
 Kraken WebSocket API v2, "Trades": `snapshot` and `update` look alike; side and order type are the taker's.
-Both, and a trade of REST, enter one record; all but v1 have a trade_id.
+
+REST, `GET /0/public/Trades`:
+{"error": [], "result": {"XXBTZUSD": [["30243.40000", "0.34507674", 1688669597.8277369, "b", "m", "", 61044952], ...],
+ "last": "1688671969993150842"}}
+
+Source: Kraken Spot REST API, "Get Recent Trades": price, volume, time, side, order type, misc, trade_id; `last` in nanoseconds.
+All enter one record; all but v1 have a trade_id.
 """
 
 import json
@@ -36,6 +42,8 @@ KEY = "pair"
 DENSE = False
 
 TRADE = ("price", "volume", "timestamp", "side", "order_type", "misc")
+REST_TRADE: tuple[Any, ...] = (str, str, (int, Decimal), str, str, str, int)
+"""The types of a trade's parts."""
 UNNUMBERED_KEY = ("pair", "timestamp", "price", "volume", "side", "order_type", "misc", "occurrence")
 PAIR = re.compile(r"([A-Z0-9]++)/([A-Z0-9]++)")
 RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
@@ -109,6 +117,43 @@ def _v2_trade(trade: Any, received_us: int) -> dict[str, Any]:
         "pair": trade["symbol"],
         "ingestion_timestamp": received_us,
         "trade_id": trade["trade_id"],
+        "occurrence": 0,
+    }
+
+
+def rest_records(pair: str, trades: Any, received_us: int) -> list[dict[str, Any]]:
+    """The Avro records of the trades of one pair in a REST answer; times are floored to microseconds.
+
+    Args:
+        pair: as the v2 feed writes it (`BTC/USD`): it is part of a trade's identity.
+
+    Raises:
+        ValueError: it is no list of trades, or a trade is not made like one of those above.
+    """
+    if not isinstance(trades, list):
+        raise ValueError("an answer that is no list of trades")
+    return [_rest_record(pair, trade, received_us) for trade in trades]
+
+
+def _rest_record(pair: str, trade: Any, received_us: int) -> dict[str, Any]:
+    made_so = isinstance(trade, list) and len(trade) >= len(REST_TRADE)
+    if not made_so or not all(isinstance(part, kind) and not isinstance(part, bool) for part, kind in zip(trade, REST_TRADE, strict=False)):
+        raise ValueError(f"a trade that is not price, volume, time, side, order type, misc, trade_id: {trade!r}")
+    price, volume, time, side, order_type, misc, trade_id = trade[: len(REST_TRADE)]
+    seconds, _, fraction = _plain("time", time).partition(".")
+    if not seconds.isdecimal():
+        raise ValueError(f"a trade with time = {time!r}")
+    return {
+        "channel_id": 0,
+        "price": price,
+        "volume": volume,
+        "timestamp": f"{seconds}.{fraction[:PLACES].ljust(PLACES, '0')}",
+        "side": side,
+        "order_type": order_type,
+        "misc": misc,
+        "pair": pair,
+        "ingestion_timestamp": received_us,
+        "trade_id": trade_id,
         "occurrence": 0,
     }
 

@@ -59,12 +59,12 @@ def same(records: list[dict[str, Any]], exchange: Exchange) -> bool:
 class Running:
     """A command in a process of its own; its complaints and its progress go to a file."""
 
-    def __init__(self, folder: Path, *arguments: object) -> None:
+    def __init__(self, folder: Path, *arguments: object, **variables: str) -> None:
         self.log = folder / "stderr"
         command = [str(TRADELAKE), "--home", str(folder), *map(str, arguments)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRADELAKE_")}
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment | variables)
 
     def wait_until(self, true: Callable[[], bool]) -> None:
         while not true():

@@ -22,6 +22,7 @@ EPOCH = datetime(1970, 1, 1)
 MARKS = ("flink.job-id", "flink.operator-id", "flink.max-committed-checkpoint-id")
 REPAIRS = "docs/audit.md, Repairs"
 REBUILT = "`tradelake rebuild {layer}` compares every row, --swap mends it"
+FILLED = "`tradelake backfill {exchange} --gaps --symbols {symbol}` asks the exchange for them"
 BEHIND = "wait and audit again; `tradelake jobs` shows whether {job} runs"
 LOST = "Kafka no longer has them, and none can be had again"
 EVER = "-infinity"
@@ -316,5 +317,15 @@ def gaps(books: Books, exchange: str) -> None:
         rows = books.ask("gaps", gold=books.relation(GOLD), exchange=exchange.upper(), since=books.moment, shown=SHOWN)
         for symbol, first, last, _ in rows:
             evidence = f"{exchange}'s ids of a symbol are dense, and these never came"
-            check.add(Finding("gap", GOLD, f"{symbol} {first}-{last}", last - first + 1, evidence, "ask the exchange for them again", True))
+            check.add(
+                Finding(
+                    "gap",
+                    GOLD,
+                    f"{symbol} {first}-{last}",
+                    last - first + 1,
+                    evidence,
+                    FILLED.format(exchange=exchange, symbol=symbol),
+                    True,
+                )
+            )
         check.count((rows[0][-1] if rows else 0) - check.noticed, notice=True)

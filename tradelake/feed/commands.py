@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,16 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task
 from rich.text import Text
 
 from conf import settings
-from conf.settings import duration, web_socket_address
+from conf.settings import PIPELINE, duration, web_socket_address
 from tradelake.console import Failure, screen
 from tradelake.feed.feed import Feed, Timing
+from tradelake.feed.gaps import Hole
 from tradelake.feed.kafka import KafkaSink
 from tradelake.feed.recorder import Recorder
 from tradelake.feed.report import Report
 from tradelake.feed.wire import Wire
 from tradelake.feed.wires import WIRES
-from tradelake.home import Home
+from tradelake.home import Home, default_home
 from tradelake.produce.sender import Sender
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -135,7 +138,8 @@ def _feed_of(exchange: str) -> click.Command:
         report = Report()
         with Sender(settings, exchange, queue=plan.queue) as sender:
             sink = KafkaSink(sender, report, _say)
-            _run(Feed(wire, url, symbols, Timing.of(plan), sink, report, _say), sink, report, given["lasting"], as_json)
+            live = Feed(wire, url, symbols, Timing.of(plan), sink, report, _say, partial(_filled_by, home, exchange))
+            _run(live, sink, report, given["lasting"], as_json)
 
     about = f"Send {exchange}'s trades of these symbols to its topic."
     return click.command(exchange, help=about)(command)
@@ -196,7 +200,7 @@ def _run(live: Feed, sink: KafkaSink | Recorder, report: Report, lasting: timede
         raise
     with screen.status("delivering what was received"):
         sink.close()
-    report.seconds = round(time.monotonic() - report.started, 3)
+    report.seconds, report.holes = round(time.monotonic() - report.started, 3), live.holes()
     click.echo(json.dumps(asdict(report)) if as_json else _line(report))
     if report.failed:
         raise Failure(f"{report.failed:,} messages were not delivered; see `tradelake status`")
@@ -231,6 +235,14 @@ async def _until_stopped(live: Feed, lasting: timedelta | None) -> None:
             raise
     finally:
         restore()
+
+
+def _filled_by(home: Home, exchange: str, symbol: str, hole: Hole) -> str:
+    """The command that asks the exchange for what is missing, from wherever it is run."""
+    where = [] if home.path == default_home().absolute() else ["--home", str(home.path)]
+    what = [] if home.pipeline_file == PIPELINE.absolute() else ["--conf", str(home.pipeline_file)]
+    ids = ["--symbols", symbol, "--from-id", str(hole.first), "--to-id", str(hole.last)]
+    return shlex.join(["tradelake", *where, *what, "backfill", exchange, *ids])
 
 
 def _say(text: str) -> None:

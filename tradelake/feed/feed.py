@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from conf import settings
 from tradelake.console import Failure
 from tradelake.feed.connection import Connection, Lost, NothingSubscribed, Received
-from tradelake.feed.gaps import Gaps
+from tradelake.feed.gaps import Gaps, Hole
 from tradelake.feed.report import Report, Say
 from tradelake.feed.wire import Control, Wire
 from tradelake.produce import KEY_FIELD
@@ -63,13 +63,24 @@ class Feed:
 
     Args:
         url: without the path of the wire format.
+        filled_by: the command that fills a hole of a symbol, for who reads of one; nothing by default.
     """
 
-    def __init__(self, wire: Wire, url: str, symbols: Sequence[str], timing: Timing, sink: Sink, report: Report, say: Say) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        url: str,
+        symbols: Sequence[str],
+        timing: Timing,
+        sink: Sink,
+        report: Report,
+        say: Say,
+        filled_by: Callable[[str, Hole], str] | None = None,
+    ) -> None:
         self._wire, self._url, self._symbols, self._timing = wire, url, tuple(symbols), timing
         self._sink, self._report, self._say = sink, report, say
         self._records = MODULES[wire.exchange].records
-        self._gaps = Gaps()
+        self._gaps, self._filled_by = Gaps(), filled_by
         self._attempts: deque[float] = deque(maxlen=wire.attempts)
         self._reading: set[asyncio.Task[None]] = set()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -198,8 +209,16 @@ class Feed:
         hole = self._gaps.see(symbol, record[self._wire.dense])
         if hole:
             self._report.gaps += 1
-            self._say(f"gap: {symbol} misses {hole.first} to {hole.last}, {hole.size:,} trades")
+            fill = f"; to fill it: {self._filled_by(symbol, hole)}" if self._filled_by else ""
+            self._say(f"gap: {symbol} misses {hole.first} to {hole.last}, {hole.size:,} trades{fill}")
         self._report.missing = self._gaps.missing
+
+    def holes(self) -> dict[str, list[Hole]]:
+        """What is still missing of each symbol; only the newest, when there are very many."""
+        found: dict[str, list[Hole]] = {}
+        for symbol, hole in self._gaps:
+            found.setdefault(symbol, []).append(hole)
+        return found
 
     def _refused(self, symbol: str, reason: str) -> None:
         if symbol not in self._report.refused:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tradelake.feed.gaps import Hole
+
 Say = Callable[[str], None]
 """Tells the person who watches."""
 NAMED = 10
@@ -24,7 +26,7 @@ class Report:
         reconnects: connections that took the place of a lost one.
         renewals: connections that took the place of one that was still alive.
         malformed: frames that hold no JSON, or a trade that cannot be read.
-        gaps: holes that were noticed in the exchange's numbers; `missing` numbers of them never came.
+        gaps: holes that were noticed in the exchange's numbers; `missing` numbers of them never came, those of `holes`.
         waits: times that reading waited for Kafka, `waited_s` seconds in all.
         sent: messages that Kafka has; `failed` ones it does not have.
         files: that were written.
@@ -40,6 +42,7 @@ class Report:
     malformed: int = 0
     gaps: int = 0
     missing: int = 0
+    holes: dict[str, list[Hole]] = field(default_factory=dict)
     waits: int = 0
     waited_s: float = 0.0
     sent: int = 0

@@ -86,6 +86,10 @@ def test_the_block_that_is_shipped_switched_off_is_a_third_exchange(tmp_path: Pa
             ("exchanges.binance.feed.endpoints.stream", url, "exchanges.binance.feed.endpoints.stream: not the address of a WebSocket: ")
             for url in ("https://a", "wss://", "a.b", "wss://a:x", "wss://a:99999", "wss://a/?b", "wss://a#b", "wss://[a")
         ],
+        *[
+            ("exchanges.kraken.feed.rest", url, "exchanges.kraken.feed.rest: not the address of a REST API: ")
+            for url in ("wss://a", "https://", "a.b", "http://a.b", "https://a:x", "https://a/?b", "https://u:p@a", "http://[a", "")
+        ],
         ("exchanges.kraken.feed.endpoints", {}, "exchanges.kraken.feed.endpoints: "),
         ("exchanges.kraken.feed.queue", 0, "exchanges.kraken.feed.queue: "),
     ],

@@ -269,6 +269,7 @@ def test_findings_are_shown_whole(lake: duckdb.DuckDBPyConnection, capsys: pytes
     shown = capsys.readouterr().out
     assert f"wrong: ids: {GOLD} {id_at(lake, 3)}: absent" in shown
     assert "notice: source gaps: gold_crypto_trades BTCUSDT 1002-1002: gap" in shown
+    assert "repair: `tradelake backfill binance --gaps --symbols BTCUSDT` asks the exchange for them" in shown
     assert shown.splitlines()[-1] == "not clean: 10 rows in 2.0 s (5 rows/s)"
 
 
