@@ -11,7 +11,9 @@ Labels = Mapping[str, Sequence[str]]
 """Kind of an operator, as the planner names it -> what each is for, in the order of the graph."""
 
 
-def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet, sources: Sequence[str], labels: Labels) -> None:
+def execute(
+    env: StreamExecutionEnvironment, name: str, statements: StatementSet, sources: Sequence[str], labels: Labels, stateful: Labels
+) -> None:
     """Submit the statements as the job `name`, its operators named and its stateful ones with uids of their own.
 
     Without such uids Flink finds state by the shape of the whole graph, and a query changed anywhere loses all of it. The judge and
@@ -19,6 +21,7 @@ def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet
 
     Args:
         sources: what the job reads, in the order of its statements.
+        stateful: the uids of further operators with state, as `labels` has the names.
     """
     statements.attach_as_datastream()
     operators = list(_operators(env))
@@ -27,6 +30,9 @@ def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet
     if deduplications := _of_kind(operators, "Deduplicate"):
         for source, operator in zip(sources, deduplications, strict=True):
             operator.setUid(f"deduplicate-{source}")
+    for kind, uids in stateful.items():
+        for uid, operator in zip(uids, _of_kind(operators, kind), strict=True):
+            operator.setUid(uid)
     if env.get_parallelism() == 1:
         _chain(operators)
     for label, operator in _labelled(operators, {**labels, "Source": sources}):

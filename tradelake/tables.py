@@ -1,4 +1,4 @@
-"""The six tables: created from `sql/tables/`, compared with it when they exist already.
+"""The tables: created from `sql/tables/`, compared with it when they exist already.
 
 Flink itself reads the statements, once into the lake and once into its catalog in memory; what the two catalogs then say of a table is
 compared. So the SQL is the one description of the tables.
@@ -38,6 +38,7 @@ def table_kinds(pipeline: Pipeline) -> dict[str, str]:
         **{f"silver_{exchange}_trades": "silver" for exchange in pipeline.exchanges},
         "silver_dlq_trades": "dlq",
         "gold_crypto_trades": "gold",
+        **({"gold_ohlcv": "ohlcv"} if pipeline.jobs.ohlcv else {}),
     }
 
 
