@@ -57,6 +57,7 @@ class Wiring:
         labels: what its operators are called (see `graph`).
         shared: tables that others write too -> the values of columns by which its own rows are known.
         stateful: the uids of operators with state that `graph` does not know by itself.
+        one_watermark: whether all rows must be seen under one watermark, and therefore by one task, until they are exchanged by key.
     """
 
     sources: Sequence[str]
@@ -64,6 +65,7 @@ class Wiring:
     labels: Labels
     shared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stateful: Labels = field(default_factory=dict)
+    one_watermark: bool = False
 
 
 def parser(layer: str, what: str) -> argparse.ArgumentParser:
@@ -143,7 +145,7 @@ def finish(run: Run, statements: StatementSet, wiring: Wiring, fresh_state: bool
     refuse_updates(run, statements)
     if not recovered:
         warn_of_a_twin(run)
-    execute(run.env, run.name, statements, wiring.sources, wiring.labels, wiring.stateful)
+    execute(run.env, run.name, statements, wiring.sources, wiring.labels, wiring.stateful, wiring.one_watermark)
     print(f"{run.name} is submitted")
 
 

@@ -61,7 +61,7 @@ def build(run: Run) -> StatementSet:
 def main(argv: Sequence[str] | None = None) -> None:
     run, given = start(parser("ohlcv", __doc__.splitlines()[0]), "ohlcv", argv)
     require_tables(run, GOLD, TABLE)
-    finish(run, build(run), Wiring([GOLD], TABLE, LABELS, stateful=STATEFUL), given.fresh_state)
+    finish(run, build(run), Wiring([GOLD], TABLE, LABELS, stateful=STATEFUL, one_watermark=True), given.fresh_state)
 
 
 if __name__ == "__main__":

@@ -197,6 +197,22 @@ def test_bars_go_on_from_a_savepoint(made: Bars) -> None:
     assert Counter(made.united()) == Counter(made.wanted())
 
 
+def test_two_tasks_keep_the_windows_and_one_says_what_is_late(made: Bars) -> None:
+    made.some(30, 9 * HOUR + 6 * MINUTE, 9 * HOUR + 30 * MINUTE)
+    made.stack.settle()
+    made.stack.tradelake("rescale", "ohlcv", 2)
+    vertices = made.stack.rest(f"/jobs/{made.stack.jobs()['ohlcv']['jid']}")["vertices"]
+    assert {vertex["parallelism"] for vertex in vertices if "window" in vertex["name"]} == {2}
+    assert {vertex["parallelism"] for vertex in vertices if "watermark" in vertex["name"]} == {1}
+    made.some(30, 9 * HOUR + 6 * MINUTE, 9 * HOUR + 30 * MINUTE)
+    made.close(9 * HOUR + 40 * MINUTE)
+    made.some(10, 9 * HOUR + 6 * MINUTE, 9 * HOUR + 30 * MINUTE)
+    made.stack.settle()
+    made.arrive()
+    assert Counter(made.united()) == Counter(made.wanted())
+    made.stack.tradelake("upgrade", "ohlcv")
+
+
 def test_a_running_job_has_dropped_no_trade_and_its_graph_can_be_read(made: Bars) -> None:
     dropped = made.stack.metrics("ohlcv", "numLateRecordsDropped")
     assert len(dropped) >= 4
