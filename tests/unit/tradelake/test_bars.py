@@ -172,40 +172,35 @@ def test_a_minute_is_compared_with_the_hour_before_it_where_that_is_known(tables
 
 
 @pytest.fixture
-def both(tables: duckdb.DuckDBPyConnection) -> tuple[duckdb.DuckDBPyConnection, list[Trade]]:
+def both(tables: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """Gold and the bars of the same trades; the newest closes all but its own windows."""
     trades = [trade(1, T0, "3"), trade(2, T0 + 1, "4"), trade(3, T0 + 5_000_000, "5"), trade(4, T0 + 3 * 3600 * 1_000_000)]
     tables.execute("DELETE FROM gold_ohlcv; DELETE FROM gold_crypto_trades")
     insert(tables, "gold_crypto_trades", *({**one, "gold_ingestion_timestamp": TAKEN} for one in trades))
     insert(tables, "gold_ohlcv", *rows(trades[:3]))
-    return tables, trades
-
-
-Both = tuple[duckdb.DuckDBPyConnection, list[Trade]]
+    return tables
 
 
 def differing(tables: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return [(found[2], *found[4:7]) for found in answer(tables, shipped("bars_that_differ_from_gold"))]
 
 
-def test_equal_bars_differ_in_nothing(both: Both) -> None:
-    assert differing(both[0]) == []
+def test_equal_bars_differ_in_nothing(both: duckdb.DuckDBPyConnection) -> None:
+    assert differing(both) == []
 
 
-def test_a_trade_that_bars_lack_is_named_in_each_width(both: Both) -> None:
-    tables, _ = both
-    insert(tables, "gold_crypto_trades", {**trade(9, T0 + 7), "gold_ingestion_timestamp": TAKEN})
-    assert differing(tables) == [(width, "another number of trades", had, had + 1) for width, had in (("1h", 3), ("1m", 3), ("1s", 2))]
-    insert(tables, "gold_ohlcv", *rows([trade(9, T0 + 7)], correction=True))
-    assert differing(tables) == []
+def test_a_trade_that_bars_lack_is_named_in_each_width(both: duckdb.DuckDBPyConnection) -> None:
+    insert(both, "gold_crypto_trades", {**trade(9, T0 + 7), "gold_ingestion_timestamp": TAKEN})
+    assert differing(both) == [(width, "another number of trades", had, had + 1) for width, had in (("1h", 3), ("1m", 3), ("1s", 2))]
+    insert(both, "gold_ohlcv", *rows([trade(9, T0 + 7)], correction=True))
+    assert differing(both) == []
 
 
-def test_bars_without_trades_and_trades_without_bars_are_named(both: Both) -> None:
-    tables, _ = both
-    tables.execute("DELETE FROM gold_ohlcv WHERE width = '1h'")
-    assert differing(tables) == [("1h", "there is no bar", None, 3)]
-    tables.execute("DELETE FROM gold_crypto_trades WHERE source_sequence = 3")
-    assert differing(tables) == [
+def test_bars_without_trades_and_trades_without_bars_are_named(both: duckdb.DuckDBPyConnection) -> None:
+    both.execute("DELETE FROM gold_ohlcv WHERE width = '1h'")
+    assert differing(both) == [("1h", "there is no bar", None, 3)]
+    both.execute("DELETE FROM gold_crypto_trades WHERE source_sequence = 3")
+    assert differing(both) == [
         ("1h", "there is no bar", None, 2),
         ("1m", "another number of trades", 3, 2),
         ("1s", "gold has no trade", 1, None),
@@ -213,15 +208,13 @@ def test_bars_without_trades_and_trades_without_bars_are_named(both: Both) -> No
 
 
 @pytest.mark.parametrize("column", ["open", "high", "low", "close", "volume", "notional"])
-def test_a_value_that_is_another_is_named(both: Both, column: str) -> None:
-    tables, _ = both
-    tables.execute(f"UPDATE gold_ohlcv SET {column} = {column} + 0.00000001 WHERE width = '1m'")
-    assert differing(tables) == [("1m", "other values", 3, 3)]
+def test_a_value_that_is_another_is_named(both: duckdb.DuckDBPyConnection, column: str) -> None:
+    both.execute(f"UPDATE gold_ohlcv SET {column} = {column} + 0.00000001 WHERE width = '1m'")
+    assert differing(both) == [("1m", "other values", 3, 3)]
 
 
-def test_what_may_be_on_its_way_is_left_out(both: Both) -> None:
+def test_what_may_be_on_its_way_is_left_out(both: duckdb.DuckDBPyConnection) -> None:
     """A trade that gold has only just taken; and windows that no trade has closed."""
-    tables, _ = both
     now = datetime.now(UTC).replace(tzinfo=None)
-    insert(tables, "gold_crypto_trades", {**trade(9, T0 + 7), "gold_ingestion_timestamp": now})
-    assert differing(tables) == []
+    insert(both, "gold_crypto_trades", {**trade(9, T0 + 7), "gold_ingestion_timestamp": now})
+    assert differing(both) == []
