@@ -125,6 +125,10 @@ def made(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bar
     assert stack.running() == sorted(stack.job_names)
 
 
+def test_without_bars_a_question_about_them_says_how_to_have_them(stack: Stack) -> None:
+    assert "`tradelake submit ohlcv`" in stack.tradelake("query", "--name", "ohlcv", exit_code=1).stderr
+
+
 def test_without_their_block_in_the_settings_there_is_no_job_of_bars(stack: Stack, made: Bars) -> None:
     assert "no job is called ohlcv" in stack.tradelake("submit", "ohlcv", exit_code=2).stderr
     assert "jobs.ohlcv: is missing" in stack.flink_run("ohlcv").stderr
