@@ -32,7 +32,7 @@ NO_PAST = (
 )
 
 OF_BARS = "Table with name gold_ohlcv does not exist"
-NO_BARS = "\nThere are no bars here: `tradelake tables create` with jobs.ohlcv in the pipeline file, then `tradelake submit ohlcv` (docs/bars.md)."
+NO_BARS = "\nThere are no bars: `tradelake tables create` with jobs.ohlcv in the settings, then `tradelake submit ohlcv` (docs/bars.md)."
 
 
 @click.command()
