@@ -8,25 +8,25 @@ from collections.abc import Sequence
 from pyflink.table import StatementSet
 
 import sql
-from conf.settings import sql_interval
+from conf.settings import milliseconds, sql_interval
 from flink_jobs.job import Run, Wiring, finish, once, parser, require_tables, sink_options, source_options, start
 
 TABLE, GOLD = "gold_ohlcv", "gold_crypto_trades"
 WIDTHS = ("1s", "1m", "1h")
 LABELS = {
     "WatermarkAssigner": ["watermark"],
-    "ConstraintEnforcer": ["open or closed"],
+    "OverAggregate": ["latest trade so far"],
     "TableToDataSteam": ["placed"],
     "view": ["placed, in open windows or not"],
     "Calc": [
-        *("event time", "place among the trades"),
+        *("event time", "arrival", "place among the trades, open or closed"),
         *(label for width in WIDTHS for label in (f"{width}: in an open window", f"{width}: bar")),
         *(f"{width}: after its window" for width in WIDTHS),
         "correction",
     ],
     "WindowAggregate": [*(f"{width}: window" for width in WIDTHS), "gather corrections"],
 }
-STATEFUL = {"WindowAggregate": [*(f"window-{width}" for width in WIDTHS), "corrections"]}
+STATEFUL = {"OverAggregate": ["latest"], "WindowAggregate": [*(f"window-{width}" for width in WIDTHS), "corrections"]}
 
 
 def build(run: Run) -> StatementSet:
@@ -47,6 +47,7 @@ def build(run: Run) -> StatementSet:
         "ohlcv",
         ohlcv=run.table(TABLE),
         sink_options=sql.options(sink_options(run, TABLE)),
+        watermark_ms=milliseconds(ohlcv.watermark),
         corrections=sql_interval(ohlcv.corrections),
     )
     tables.execute_sql(source)

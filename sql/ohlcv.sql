@@ -17,10 +17,14 @@ SELECT
     ) AS place,
     event_time,
     `timestamp` / 1000000 AS epoch_s,
-    COALESCE(TO_TIMESTAMP_LTZ((`timestamp` / 1000000 + 1) * 1000 - 1, 3) > CURRENT_WATERMARK(event_time), TRUE) AS second_is_open,
-    COALESCE(TO_TIMESTAMP_LTZ((`timestamp` / 60000000 + 1) * 60000 - 1, 3) > CURRENT_WATERMARK(event_time), TRUE) AS minute_is_open,
-    COALESCE(TO_TIMESTAMP_LTZ((`timestamp` / 3600000000 + 1) * 3600000 - 1, 3) > CURRENT_WATERMARK(event_time), TRUE) AS hour_is_open
-FROM default_catalog.default_database.gold_trades;
+    (`timestamp` / 1000000 + 1) * 1000 - 1 > latest_ms - ${watermark_ms} AS second_is_open,
+    (`timestamp` / 60000000 + 1) * 60000 - 1 > latest_ms - ${watermark_ms} AS minute_is_open,
+    (`timestamp` / 3600000000 + 1) * 3600000 - 1 > latest_ms - ${watermark_ms} AS hour_is_open
+FROM (
+    -- Not CURRENT_WATERMARK: that begins anew when the job does, while the windows keep theirs in their state, and drop what is behind it.
+    SELECT *, MAX(`timestamp`) OVER (ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) / 1000 AS latest_ms
+    FROM default_catalog.default_database.gold_trades
+);
 
 CREATE TEMPORARY VIEW in_open_second AS
 SELECT * FROM placed WHERE second_is_open;

@@ -193,6 +193,8 @@ def test_bars_go_on_from_a_savepoint(made: Bars) -> None:
     made.stack.tradelake("stop", "ohlcv")
     assert "ohlcv would start without state" in made.stack.flink_run("ohlcv").stderr
     made.some(30, 6 * HOUR, 8 * HOUR)
+    made.some(10, 0, 5 * HOUR)  # too late, and the first that it will read
+    made.stack.settle()
     made.stack.tradelake("submit", "ohlcv")
     made.stack.tradelake("savepoint", "ohlcv")
     made.stack.tradelake("upgrade", "ohlcv")

@@ -19,7 +19,7 @@ def test_a_statement_file_is_split_at_its_semicolons_and_keeps_no_comment() -> N
 
 def test_bars_of_every_width_and_their_corrections_are_made_alike() -> None:
     """Four selects that differ in their windows alone."""
-    *_, insert = sql.statements("ohlcv", ohlcv="o", sink_options="", corrections="0 00:00:01")
+    *_, insert = sql.statements("ohlcv", ohlcv="o", sink_options="", corrections="0 00:00:01", watermark_ms=0)
     selects = re.findall(r"(MIN\(currency\).*?)\s+FROM TABLE", insert, re.DOTALL)
     sums = [re.findall(r"(?:MIN|MAX|SUM|COUNT)\([a-z_*]+\) AS \w+", select) for select in selects]
     assert len(sums) == 4
