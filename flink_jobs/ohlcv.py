@@ -24,16 +24,14 @@ LABELS = {
         *(f"{width}: after its window" for width in WIDTHS),
         "correction",
     ],
-    "WindowAggregate": [*(f"{width}: window" for width in WIDTHS), "gather corrections"],
+    "GroupWindowAggregate": [*(f"{width}: window" for width in WIDTHS), "gather corrections"],
 }
-STATEFUL = {"OverAggregate": ["latest"], "WindowAggregate": [*(f"window-{width}" for width in WIDTHS), "corrections"]}
+STATEFUL = {"OverAggregate": ["latest"], "GroupWindowAggregate": [*(f"window-{width}" for width in WIDTHS), "corrections"]}
 
 
 def build(run: Run) -> StatementSet:
     environment, ohlcv, tables = run.settings.environment, run.settings.pipeline.jobs.ohlcv, run.tables
     assert ohlcv is not None  # `start` refuses settings without it
-    # One operator a window: what comes before an exchange by key is not worth an operator of its own where a single task has all keys.
-    tables.get_config().set("table.optimizer.agg-phase-strategy", "ONE_PHASE")
     (source,) = sql.statements(
         "ohlcv_source",
         table=GOLD,

@@ -82,6 +82,7 @@ FROM placed
 WHERE NOT hour_is_open;
 
 -- A row for each window when the watermark passes its end, and one for what comes to a bar afterwards, every ${corrections}.
+-- Group windows, not window table functions: each of those wants a buffer of managed memory that the slots of the local stack do not have.
 INSERT INTO ${ohlcv} /*+ OPTIONS(${sink_options}) */
 SELECT
     exchange,
@@ -115,7 +116,7 @@ FROM (
             symbol,
             MIN(currency) AS currency,
             '1s' AS width,
-            CAST(window_start AS TIMESTAMP(6)) AS window_start,
+            CAST(TUMBLE_START(event_time, INTERVAL '1' SECOND) AS TIMESTAMP(6)) AS window_start,
             MAX(price) AS high,
             MIN(price) AS low,
             SUM(quantity) AS volume,
@@ -125,15 +126,15 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             FALSE AS correction
-        FROM TABLE(TUMBLE(TABLE in_open_second, DESCRIPTOR(event_time), INTERVAL '1' SECOND))
-        GROUP BY exchange, symbol, window_start, window_end
+        FROM in_open_second
+        GROUP BY exchange, symbol, TUMBLE(event_time, INTERVAL '1' SECOND)
         UNION ALL
         SELECT
             exchange,
             symbol,
             MIN(currency) AS currency,
             '1m' AS width,
-            CAST(window_start AS TIMESTAMP(6)) AS window_start,
+            CAST(TUMBLE_START(event_time, INTERVAL '1' MINUTE) AS TIMESTAMP(6)) AS window_start,
             MAX(price) AS high,
             MIN(price) AS low,
             SUM(quantity) AS volume,
@@ -143,15 +144,15 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             FALSE AS correction
-        FROM TABLE(TUMBLE(TABLE in_open_minute, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
-        GROUP BY exchange, symbol, window_start, window_end
+        FROM in_open_minute
+        GROUP BY exchange, symbol, TUMBLE(event_time, INTERVAL '1' MINUTE)
         UNION ALL
         SELECT
             exchange,
             symbol,
             MIN(currency) AS currency,
             '1h' AS width,
-            CAST(window_start AS TIMESTAMP(6)) AS window_start,
+            CAST(TUMBLE_START(event_time, INTERVAL '1' HOUR) AS TIMESTAMP(6)) AS window_start,
             MAX(price) AS high,
             MIN(price) AS low,
             SUM(quantity) AS volume,
@@ -161,8 +162,8 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             FALSE AS correction
-        FROM TABLE(TUMBLE(TABLE in_open_hour, DESCRIPTOR(event_time), INTERVAL '1' HOUR))
-        GROUP BY exchange, symbol, window_start, window_end
+        FROM in_open_hour
+        GROUP BY exchange, symbol, TUMBLE(event_time, INTERVAL '1' HOUR)
         UNION ALL
         SELECT
             exchange,
@@ -179,7 +180,7 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             TRUE AS correction
-        FROM TABLE(TUMBLE(TABLE after_their_window, DESCRIPTOR(arrival), INTERVAL '${corrections}' DAY TO SECOND))
-        GROUP BY exchange, symbol, width, start_s, window_start, window_end
+        FROM after_their_window
+        GROUP BY exchange, symbol, width, start_s, TUMBLE(arrival, INTERVAL '${corrections}' DAY TO SECOND)
     )
 );

@@ -216,7 +216,6 @@ def test_two_tasks_keep_the_windows_and_one_says_what_is_late(made: Bars) -> Non
     made.stack.settle()
     made.arrive()
     assert Counter(made.united()) == Counter(made.wanted())
-    made.stack.tradelake("upgrade", "ohlcv")
 
 
 def test_a_running_job_has_dropped_no_trade_and_its_graph_can_be_read(made: Bars) -> None:
@@ -225,9 +224,10 @@ def test_a_running_job_has_dropped_no_trade_and_its_graph_can_be_read(made: Bars
     assert set(dropped.values()) == {0}
     job = made.stack.jobs()["ohlcv"]["jid"]
     description = "\n".join(node["description"] for node in made.stack.rest(f"/jobs/{job}/plan")["plan"]["nodes"])
-    for label, size in (("1s: window", "1 s"), ("1m: window", "1 min"), ("1h: window", "1 h"), ("gather corrections", "1 s")):
-        assert f"{label}: WindowAggregate(" in description, description
-        assert f"size=[{size}]" in description.partition(f"{label}: WindowAggregate(")[2].partition("select")[0]
+    for label, window in (("1s: window", "event_time, 1000"), ("1m: window", "event_time, 60000"), ("1h: window", "event_time, 3600000")):
+        assert f"{label}: GroupWindowAggregate(" in description, description
+        assert f"TumblingGroupWindow('w$, {window})" in description.partition(f"{label}: GroupWindowAggregate(")[2]
+    assert "gather corrections: GroupWindowAggregate(" in description
     assert description.count(f"ohlcv-{OHLCV}: Writer") == 1
     names = " ".join(vertex["name"] for vertex in made.stack.rest(f"/jobs/{job}")["vertices"])
     assert not any(word in names for word in ("Calc[", "*anonymous", "TableToData", "Enforcer["))
