@@ -28,6 +28,7 @@ ICEBERG_SOURCE = {
     "max-planning-snapshot-count": "10",
 }
 NEVER = "2147483647"
+STATE_PATH = "execution.state-recovery.path"
 ICEBERG_RATE_LIMIT = timedelta(minutes=1)
 """How often Iceberg looks for maintenance to do, unless told otherwise."""
 ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
@@ -79,6 +80,14 @@ def parser(layer: str, what: str) -> argparse.ArgumentParser:
         "--parallelism", type=int, default=None, metavar="N", help="tasks of each operator, for this run (default: the pipeline file's)"
     )
     options.add_argument(
+        "--from-state", default="", metavar="PATH", help="the savepoint or checkpoint to start from; the same as `flink run -s PATH`"
+    )
+    options.add_argument(
+        "--leave-state",
+        action="store_true",
+        help="leave behind state that no operator of the job takes, as of an exchange that is gone; the same as `flink run -n`",
+    )
+    options.add_argument(
         "--fresh-state",
         action="store_true",
         help="start without state although the job's table already has rows: everything is read again from the beginning",
@@ -105,7 +114,7 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
     job: Job = getattr(settings.pipeline.jobs, layer)
     if given.parallelism is not None and not 1 <= given.parallelism <= job.max_parallelism:
         refuse(f"--parallelism {given.parallelism}: {name} can have 1 to {job.max_parallelism} (jobs.{layer}.max_parallelism)")
-    env.configure(_configuration(name, job, settings, given.parallelism))
+    env.configure(_configuration(name, job, settings, given.parallelism, given.from_state, given.leave_state))
     env.get_config().set_global_job_parameters(_shown(name, job, settings, given.conf))
     tables = StreamTableEnvironment.create(env)
     try:
@@ -225,7 +234,7 @@ def _seconds(duration: timedelta) -> str:
     return str(int(duration.total_seconds()))
 
 
-def _configuration(name: str, job: Job, settings: Settings, parallelism: int | None) -> Configuration:
+def _configuration(name: str, job: Job, settings: Settings, parallelism: int | None, from_state: str, leave_state: bool) -> Configuration:
     state = settings.environment.flink.state.rstrip("/")
     values = {
         "pipeline.name": name,
@@ -238,6 +247,10 @@ def _configuration(name: str, job: Job, settings: Settings, parallelism: int | N
         "table.exec.iceberg.use-v2-sink": "true",
         "pipeline.object-reuse": "true",
     }
+    if from_state:
+        values[STATE_PATH] = from_state
+    if leave_state:
+        values["execution.state-recovery.ignore-unclaimed-state"] = "true"
     configuration = Configuration()
     for key, value in values.items():
         configuration.set_string(key, value)
@@ -258,9 +271,9 @@ def _catalog_statement(settings: Settings) -> str:
 
 
 def _restored_from(env: StreamExecutionEnvironment) -> str:
-    """The savepoint or checkpoint given with `flink run -s`, or nothing."""
+    """The savepoint or checkpoint that it starts from, or nothing."""
     configuration = Configuration(j_configuration=env._j_stream_execution_environment.getConfiguration())
-    return str(configuration.get_string("execution.state-recovery.path", ""))
+    return str(configuration.get_string(STATE_PATH, ""))
 
 
 def _recovered(env: StreamExecutionEnvironment) -> bool:

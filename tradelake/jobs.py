@@ -1,15 +1,14 @@
 """The pipeline's jobs on the cluster: submitted with their newest state, stopped with a savepoint."""
 
 import re
-import subprocess
+import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event
+from subprocess import PIPE, STDOUT, Popen
 
 import click
 
@@ -20,9 +19,6 @@ from tradelake.home import Home
 from tradelake.rest import FlinkJob, FlinkRest
 from tradelake.stack.checks import alone
 
-AT_ONCE = 2
-"""Submissions at the same time; each is a JVM and a Python process that plan for some ten seconds."""
-
 PATIENCE = 300
 """Seconds that a submitted job is given until all of its tasks run."""
 
@@ -32,6 +28,9 @@ LEFT_OVER = (
     "its state has a part that the job has no more. Was an exchange taken out of the pipeline file, or put before the others? Put its "
     "block back (at the end, if it is new), and submit again. To leave an exchange for good: `tradelake restore JOB --without EXCHANGE`"
 )
+
+ABOUT = re.compile(r"several: (?P<what>begin|submitted|failed) (?P<job>\S+)")
+"""What flink_jobs/several.py says of a job."""
 
 CAUSE = re.compile(r"\s*(Caused by: |[\w.]*(Error|Exception): )")
 """Lines of a Java or Python traceback that say what went wrong."""
@@ -111,18 +110,26 @@ def submit_jobs(home: Home, starts: Mapping[str, Start]) -> None:
     Raises:
         Failure: a job was refused or failed; the others are submitted all the same.
     """
-    failures, interrupted = [], Event()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            for submission in [pool.submit(submit_job, home, name, start, interrupted) for name, start in starts.items()]:
+    if not starts:
+        return
+    states, failures, submitted = {name: _state(home, name, start) for name, start in starts.items()}, [], []
+    began = time.monotonic()
+    with _planning(home, [_job(name, start, states[name]) for name, start in starts.items()]) as printed, screen.status("") as status:
+        for name, why in outcomes(printed, starts, lambda name: status.update(f"plan {name}")):
+            if why is not None:
+                failures.append(f"{name}: {why}")
+                continue
+            submitted.append(name)
+            state = states[name]
+            screen.print(f"  [green]✓[/] {name}{f' from {Path(state).name}' if state else ''} [dim]({time.monotonic() - began:.1f} s)[/]")
+    rest = rest_of(home)
+    if submitted:
+        with step("every task of every job runs" if len(submitted) > 1 else f"every task of {submitted[0]} runs"):
+            for name in submitted:
                 try:
-                    submission.result()
+                    _wait_until_running(rest, name)
                 except Failure as failure:
                     failures.append(str(failure))
-        except BaseException:
-            interrupted.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
     if failures:
         raise Failure("\n".join(failures))
 
@@ -164,42 +171,62 @@ def resume(home: Home, names: Iterable[str]) -> None:
     submit_jobs(home, {name: Start() for name in names if name not in running})
 
 
-def submit_job(home: Home, name: str, start: Start, interrupted: Event | None = None) -> None:
-    """Submit one job and wait until its tasks run, or until nobody wants to know any more."""
-    layer, _, exchange = name.partition("-")
+def _state(home: Home, name: str, start: Start) -> str | None:
     environment = home.environment()
-    state = None if start.fresh else start.state or savepoints.newest(environment.flink.state, name, environment.s3)
-    command = [
-        *_flink_run(home, layer, state, start.leaving),
-        *(["--exchange", exchange] if exchange else []),
-        *(["--fresh-state"] if start.fresh else []),
-        *(["--parallelism", str(start.parallelism)] if start.parallelism else []),
-    ]
-    with step(f"{name}{' from ' + Path(state).name if state else ''}"):
-        ran = subprocess.run(command, capture_output=True, text=True, env=flink_command(home)[1], check=False)
-        if ran.returncode:
-            raise Failure(f"{name}: {_reason(ran.stdout + ran.stderr)}")
-        _wait_until_running(rest_of(home), name, interrupted)
+    return None if start.fresh else start.state or savepoints.newest(environment.flink.state, name, environment.s3)
 
 
-def _flink_run(home: Home, layer: str, state: str | None, leaving: bool) -> list[str]:
-    jobs = find_spec("flink_jobs")
-    assert jobs is not None
-    assert jobs.submodule_search_locations
-    script = Path(jobs.submodule_search_locations[0]) / f"{layer}.py"
-    return [
-        *flink_command(home)[0],
-        "run",
-        "--detached",
-        *(["--fromSavepoint", state] if state else []),
-        *(["--allowNonRestoredState"] if leaving else []),
-        "--python",
-        str(script),
-        "--conf",
-        str(home.pipeline_file),
-        "--environment",
-        str(home.environment_file),
-    ]
+def _job(name: str, start: Start, state: str | None) -> str:
+    """What flink_jobs/several.py is told of a job."""
+    return shlex.join(
+        [
+            name,
+            *(["--from-state", state] if state else []),
+            *(["--fresh-state"] if start.fresh else []),
+            *(["--leave-state"] if start.leaving else []),
+            *(["--parallelism", str(start.parallelism)] if start.parallelism else []),
+        ]
+    )
+
+
+@contextmanager
+def _planning(home: Home, jobs: list[str]) -> Iterator[Iterator[str]]:
+    """One process that plans and submits these jobs, one after the other; the lines that it prints. It ends with the block."""
+    found = find_spec("flink_jobs")
+    assert found is not None
+    assert found.submodule_search_locations
+    script = Path(found.submodule_search_locations[0]) / "several.py"
+    flink, variables = flink_command(home)
+    given = ["--conf", str(home.pipeline_file), "--environment", str(home.environment_file)]
+    command = [*flink, "run", "--detached", "--python", str(script), *(part for job in jobs for part in ("--submit", job)), *given]
+    with Popen(command, stdout=PIPE, stderr=STDOUT, env=variables, text=True, errors="replace") as process:
+        assert process.stdout
+        try:
+            yield process.stdout
+        except BaseException:
+            process.terminate()
+            raise
+
+
+def outcomes(printed: Iterable[str], names: Iterable[str], begun: Callable[[str], None]) -> Iterator[tuple[str, str | None]]:
+    """Each job that was submitted, with None, and each that was not, with the reason; in the order in which that was known.
+
+    Args:
+        printed: lines of flink_jobs/several.py.
+        begun: is told of each job before it is planned.
+    """
+    left, lines = list(names), list[str]()
+    for line in printed:
+        if not (about := ABOUT.fullmatch(line.rstrip("\n"))):
+            lines.append(line)
+        elif about["what"] == "begin":
+            lines.clear()
+            begun(about["job"])
+        else:
+            left.remove(about["job"])
+            yield about["job"], None if about["what"] == "submitted" else _reason("".join(lines))
+    for name in left:
+        yield name, _reason("".join(lines))
 
 
 def _reason(printed: str) -> str:
@@ -216,9 +243,9 @@ def _reason(printed: str) -> str:
     return causes[-1] if causes else (lines[-1] if lines else "flink run failed without a word")
 
 
-def _wait_until_running(rest: FlinkRest, name: str, interrupted: Event | None) -> None:
+def _wait_until_running(rest: FlinkRest, name: str) -> None:
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not (interrupted and interrupted.is_set()):
+    while time.monotonic() < deadline:
         job = rest.alive(name)
         if job is None:
             raise Failure(f"{name}: ended right after its submission; `tradelake logs jobmanager` says why")

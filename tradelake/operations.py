@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from tradelake import savepoints
 from tradelake.console import Failure, output, print_whole, step
 from tradelake.home import Home
-from tradelake.jobs import Start, alive, changing, completed, known, rest_of, resume, stop_jobs, submit_job, submit_jobs
+from tradelake.jobs import Start, alive, changing, completed, known, rest_of, resume, stop_jobs, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
 
 READ = re.compile(r"Source: silver_([a-z][a-z0-9_]*)_trades")
@@ -112,7 +112,7 @@ def restore(home: Home, job: str, state: str | None, older: bool, without: tuple
             raise Failure(
                 f"{state} is not the newest state of {name}, which is {newest}: rows would be lost or written twice. Or insist: --older"
             )
-        submit_job(home, name, Start(state or newest, leaving=bool(without)))
+        submit_jobs(home, {name: Start(state or newest, leaving=bool(without))})
     _say_where(rest_of(home), [name])
 
 
@@ -163,7 +163,7 @@ def rescale(home: Home, job: str, parallelism: int) -> None:
         (running,) = _running(home, (name,))
         _refuse_what_does_not_fit(home, rest, running, parallelism)
         state = stop_jobs(home, [name])[name]
-        submit_job(home, name, Start(state, parallelism=parallelism))
+        submit_jobs(home, {name: Start(state, parallelism=parallelism)})
     _say_where(rest, [name])
     if parallelism != getattr(home.pipeline().jobs, layer).parallelism:
         output.print(f"{name} runs with parallelism {parallelism} until it is submitted again; to keep it, set jobs.{layer}.parallelism")

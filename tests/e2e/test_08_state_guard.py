@@ -1,5 +1,6 @@
 """State is never lost by accident, and a wrong configuration stops before anything is submitted."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,26 @@ def test_a_job_that_was_cancelled_resumes_from_its_newest_checkpoint(pipeline: S
     pipeline.settle()
     assert pipeline.lake.count(GOLD) == before + len(missed) + 2
     assert pipeline.discrepancies() == []
+
+
+def test_of_several_jobs_that_one_process_submits_a_refused_one_stops_no_other(pipeline: Stack) -> None:
+    (state,) = re.findall(r"^silver-kraken: (file:\S+)$", pipeline.tradelake("stop", "silver-kraken").stdout, re.M)
+    before = everything_submitted(pipeline)
+    ran = pipeline.flink_run("several", "", "--submit", "gold", "--submit", f"silver-kraken --from-state {state}")
+    assert ran.exit_code != 0
+    told = [line for line in ran.stdout.splitlines() if line.startswith(("several: ", "refused: "))]
+    assert [told[0], *told[2:]] == [
+        "several: begin gold",
+        "several: failed gold",
+        "several: begin silver-kraken",
+        "several: submitted silver-kraken",
+    ]
+    assert told[1].startswith("refused: gold would start without state")
+    assert "1 of 2 jobs were not submitted" in ran.stdout + ran.stderr
+    pipeline.wait_until_running()
+    job = pipeline.jobs()["silver-kraken"]["jid"]
+    assert everything_submitted(pipeline) == before | {job}
+    assert pipeline.rest(f"/jobs/{job}/checkpoints")["latest"]["restored"]["external_path"].endswith(Path(state).name)
 
 
 def test_submitting_what_runs_changes_nothing(pipeline: Stack) -> None:

@@ -1,14 +1,16 @@
 import json
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -16,7 +18,7 @@ from tradelake import jobs as tradelake_jobs
 from tradelake import operations
 from tradelake.console import Failure
 from tradelake.home import Home
-from tradelake.jobs import Start, _reason, changing, stop_jobs, submit, submit_jobs
+from tradelake.jobs import Start, _reason, changing, outcomes, stop_jobs, submit, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
 
 
@@ -142,11 +144,13 @@ class Pipeline:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: str = "", broken: str = "", interrupted: str = "") -> None:
         self.runs, self.stuck, self.broken, self.interrupted = ["bronze-binance", "silver-binance", "gold"], stuck, broken, interrupted
-        self.tried, self.left = list[str](), list[str]()
+        self.told = list[str]()
         self.read = {"gold": ["silver_binance_trades", "silver_kraken_trades"]}
-        monkeypatch.setattr(tradelake_jobs, "submit_job", self.submit_job)
+        monkeypatch.setattr(tradelake_jobs, "_planning", self.planning)
+        monkeypatch.setattr(tradelake_jobs, "rest_of", lambda home: self)
+        monkeypatch.setattr(tradelake_jobs, "_state", lambda home, name, start: start.state or f"newest-of-{name}")
         for module in (tradelake_jobs, operations):
-            monkeypatch.setattr(module, "alive", self.alive)
+            monkeypatch.setattr(module, "alive", self.all_alive)
         monkeypatch.setattr(operations, "stop_jobs", self.stop_jobs)
         monkeypatch.setattr(operations, "rest_of", lambda home: self)
         monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
@@ -158,8 +162,11 @@ class Pipeline:
     def jobs(self) -> list[FlinkJob]:
         return [FlinkJob(name, name, "RUNNING", {}) for name in self.runs]
 
-    def alive(self, home: Home) -> dict[str, FlinkJob]:
+    def all_alive(self, home: Home) -> dict[str, FlinkJob]:
         return {name: FlinkJob(name, name, "RUNNING", {}) for name in self.runs}
+
+    def alive(self, name: str) -> FlinkJob | None:
+        return FlinkJob(name, name, "RUNNING", {"RUNNING": 1}) if name in self.runs else None
 
     def stop_jobs(self, home: Home, names: list[str]) -> dict[str, str]:
         self.runs = [name for name in self.runs if name == self.stuck]
@@ -167,16 +174,23 @@ class Pipeline:
             raise Failure(f"{self.stuck} goes on running")
         return {name: f"savepoint-of-{name}" for name in names}
 
-    def submit_job(self, home: Home, name: str, start: Start, interrupted: threading.Event) -> None:
-        self.tried.append(name)
-        self.left += [name] if start.leaving else []
-        if name == self.broken:
-            raise Failure(f"{name}: does not fit {start.state}")
-        if name == self.interrupted:
-            raise KeyboardInterrupt
-        if self.interrupted:
-            interrupted.wait()  # as long as a submission takes
-        self.runs.append(name)
+    @contextmanager
+    def planning(self, home: Home, jobs: list[str]) -> Iterator[Iterator[str]]:
+        self.told += jobs
+        yield self.printed(jobs)
+
+    def printed(self, jobs: list[str]) -> Iterator[str]:
+        for job in jobs:
+            name, *options = job.split()
+            if name == self.interrupted:
+                raise KeyboardInterrupt
+            yield f"several: begin {name}\n"
+            if name == self.broken:
+                yield f"refused: does not fit {options[1]}\n"
+                yield f"several: failed {name}\n"
+            else:
+                self.runs.append(name)
+                yield f"several: submitted {name}\n"
 
 
 def test_when_one_job_will_not_stop_the_others_go_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,9 +217,10 @@ def test_an_exchange_that_is_gone_stops_nothing_until_it_is_left_on_purpose(tmp_
     assert isinstance(ran.exception, Failure)
     assert "gold reads silver_coinbase_trades" in str(ran.exception)
     assert "tradelake upgrade --without coinbase gold" in str(ran.exception)
-    assert pipeline.tried == []
+    assert pipeline.told == []
     assert CliRunner().invoke(operations.upgrade, ["--without", "coinbase"], obj=Home(tmp_path)).exit_code == 0
-    assert (sorted(pipeline.tried), pipeline.left) == (["bronze-binance", "gold", "silver-binance"], ["gold"])
+    assert sorted(job.split()[0] for job in pipeline.told) == ["bronze-binance", "gold", "silver-binance"]
+    assert [job for job in pipeline.told if "--leave-state" in job] == ["gold --from-state savepoint-of-gold --leave-state"]
 
 
 def test_an_exchange_is_left_only_when_it_is_gone_and_its_jobs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +235,7 @@ def test_an_exchange_is_left_only_when_it_is_gone_and_its_jobs_are(tmp_path: Pat
         ran = CliRunner().invoke(command, ["--without", "coinbase", "gold"], obj=Home(tmp_path))
         assert isinstance(ran.exception, Failure)
     assert str(ran.exception or "").startswith("silver-coinbase runs still: `tradelake stop silver-coinbase` first")
-    assert pipeline.tried == []
+    assert pipeline.told == []
 
 
 def test_state_that_nobody_takes_is_explained() -> None:
@@ -234,7 +249,61 @@ def test_state_that_nobody_takes_is_explained() -> None:
 
 
 def test_whoever_interrupts_a_submission_gets_no_further_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = Pipeline(monkeypatch, interrupted="a")
+    pipeline = Pipeline(monkeypatch, interrupted="c")
+    pipeline.runs = []
     with pytest.raises(KeyboardInterrupt):
         submit_jobs(Home(tmp_path), dict.fromkeys("abcde", Start()))
-    assert set(pipeline.tried) <= {"a", "b", "c"}  # the worker that is free takes one more at most
+    assert pipeline.runs == ["a", "b"]
+
+
+def test_each_job_starts_as_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline(monkeypatch)
+    monkeypatch.setattr(tradelake_jobs, "_state", lambda home, name, start: start.state)
+    submit_jobs(Home(tmp_path), {"gold": Start("file:/a b/s-1"), "bronze-kraken": Start(fresh=True, parallelism=2)})
+    assert pipeline.told == ["gold --from-state 'file:/a b/s-1'", "bronze-kraken --fresh-state --parallelism 2"]
+
+
+def test_what_several_jobs_print_is_told_apart() -> None:
+    printed = """
+        WARNING: of Java
+        several: begin a
+        Job has been submitted with JobID 1
+        several: submitted a
+        several: begin b
+        Caused by: the table is not there
+        several: failed b
+        several: begin c
+        refused: no
+        several: failed c
+        several: begin d
+        Traceback
+        java.lang.OutOfMemoryError: heap
+    """
+    begun: list[str] = []
+    lines = [line.strip() + "\n" for line in printed.splitlines()]
+    assert list(outcomes(lines, "abcde", begun.append)) == [
+        ("a", None),
+        ("b", "Caused by: the table is not there"),
+        ("c", "no"),
+        ("d", "java.lang.OutOfMemoryError: heap"),
+        ("e", "java.lang.OutOfMemoryError: heap"),
+    ]
+    assert begun == ["a", "b", "c", "d"]
+    assert list(outcomes([], "ab", begun.append)) == [(name, "flink run failed without a word") for name in "ab"]
+
+
+def test_who_interrupts_ends_the_process_that_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "flink"
+    script.write_text("#!/bin/sh\necho $$\nexec sleep 1000\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(tradelake_jobs, "flink_command", lambda home: ([str(script)], {"PATH": os.defpath}))
+    seen: list[int] = []
+
+    def planned() -> None:
+        with tradelake_jobs._planning(Home(tmp_path), ["gold"]) as lines:
+            seen.append(int(next(lines)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        planned()
+    assert not psutil.pid_exists(seen[0])
