@@ -184,6 +184,7 @@ def _job(name: str, start: Start, state: str | None) -> str:
             *(["--from-state", state] if state else []),
             *(["--allow-non-restored-state"] if start.leaving else []),
             *(["--fresh-state"] if start.fresh else []),
+            *(["--leave-state"] if start.leaving else []),
             *(["--parallelism", str(start.parallelism)] if start.parallelism else []),
         ]
     )

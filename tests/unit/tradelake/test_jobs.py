@@ -171,6 +171,7 @@ class Pipeline:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, stuck: str = "", broken: str = "", interrupted: str = "") -> None:
         self.runs, self.stuck, self.broken, self.interrupted = ["bronze-binance", "silver-binance", "gold"], stuck, broken, interrupted
         self.told = list[str]()
+        self.read = {"gold": ["silver_binance_trades", "silver_kraken_trades"]}
         monkeypatch.setattr(tradelake_jobs, "_planning", self.planning)
         monkeypatch.setattr(tradelake_jobs, "rest_of", lambda home: self)
         monkeypatch.setattr(tradelake_jobs, "_state", lambda home, name, start: start.state or f"newest-of-{name}")
