@@ -87,7 +87,7 @@ def parser(layer: str, what: str) -> argparse.ArgumentParser:
         "--from-state", default="", metavar="PATH", help="the savepoint or checkpoint to start from; the same as `flink run -s PATH`"
     )
     options.add_argument(
-        "--allow-non-restored-state",
+        "--leave-state",
         action="store_true",
         help="leave behind state of operators that the job has no more; the same as `flink run --allowNonRestoredState`",
     )
@@ -271,7 +271,7 @@ def _configuration(name: str, job: Job, settings: Settings, given: argparse.Name
     }
     if given.from_state:
         values[STATE_PATH] = given.from_state
-    if given.allow_non_restored_state:
+    if given.leave_state:
         values["execution.state-recovery.ignore-unclaimed-state"] = "true"
     configuration = Configuration()
     for key, value in values.items():

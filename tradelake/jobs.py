@@ -182,9 +182,8 @@ def _job(name: str, start: Start, state: str | None) -> str:
         [
             name,
             *(["--from-state", state] if state else []),
-            *(["--allow-non-restored-state"] if start.leaving else []),
-            *(["--fresh-state"] if start.fresh else []),
             *(["--leave-state"] if start.leaving else []),
+            *(["--fresh-state"] if start.fresh else []),
             *(["--parallelism", str(start.parallelism)] if start.parallelism else []),
         ]
     )

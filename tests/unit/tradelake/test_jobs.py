@@ -248,7 +248,7 @@ def test_an_exchange_that_is_gone_stops_nothing_until_it_is_left_on_purpose(tmp_
     assert CliRunner().invoke(operations.upgrade, ["--without", "coinbase"], obj=Home(tmp_path)).exit_code == 0
     assert sorted(pipeline.told) == [
         "bronze-binance --from-state savepoint-of-bronze-binance",
-        "gold --from-state savepoint-of-gold --allow-non-restored-state",
+        "gold --from-state savepoint-of-gold --leave-state",
         "silver-binance --from-state savepoint-of-silver-binance",
     ]
 
