@@ -38,7 +38,7 @@ fuzz: $(STAMP) ## Broken messages through the pure code, another seed each time 
 chaos: setup ## Faults while trades flow, on a stack of its own, with an audit after each (N=10, SEED=...)
 	@$(BIN)/python -m tests.chaos --count $(or $(N),10) $(if $(SEED),--seed $(SEED))
 
-bench: setup ## A backlog through each layer and all at once: rows/s, CPU, as multiples of bare fastavro (TRADES=2000000 DUPLICATES=0.3)
+bench: setup ## A backlog through each layer and all at once: rows/s, CPU, as multiples of bare fastavro (TRADES=3000000 DUPLICATES=0.3)
 	@$(BIN)/python -m bench.backlog $(if $(TRADES),--trades $(TRADES)) $(if $(DUPLICATES),--duplicates $(DUPLICATES))
 
 live-smoke: $(STAMP) ## One minute of each real exchange, from this machine: prints what it sent (FOR=10min); no test runs it
