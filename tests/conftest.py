@@ -1,5 +1,6 @@
 """For all tests: the recordings, the order of the run, and no skip that is not agreed on."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -60,6 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A script that starts the run in the background has it, and all that it starts, not hear Ctrl-C; some tests press it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     agreed = yaml.safe_load(Path(__file__).with_name("skips.yaml").read_text(encoding="utf-8")) or []
     config.stash[AGREED_SKIPS] = [Agreed(**skip) for skip in agreed]
     config.stash[OTHER_SKIPS] = []
