@@ -88,8 +88,8 @@ class Damage:
     def commit_again(self, table: str, symbol: str) -> None:
         """What a commit does that lands twice (Iceberg #14425): the very file is in the table a second time."""
         target = self.stack.lake.table(table)
-        (task,) = target.scan(f"symbol == '{symbol}'").plan_files()
-        assert task.file.record_count == 1
+        planned = target.scan(f"symbol == '{symbol}'").plan_files()  # by bounds: files of many symbols among them
+        (task,) = [task for task in planned if task.file.record_count == 1]
         with target.transaction() as transaction, transaction.update_snapshot(MARKS).fast_append() as again:
             again.append_data_file(task.file)
 
@@ -132,7 +132,8 @@ def test_every_fault_is_found_and_mended_beside_running_jobs(pipeline: Stack) ->
     for layer in ("bronze", "silver", "gold"):
         assert all(not verdict["wrong"] for verdict in rebuild(pipeline, layer).values())
     report = pipeline.tradelake("audit", "--sample", "all", "--json").json
-    assert [(f["kind"], f["table"], f["notice"]) for f in report["findings"] if f["check"] == "commits"] == [("doubled", GOLD, True)]
+    doubled = [f for f in report["findings"] if f["check"] == "commits" and "flink.job-id=rebuilt" in f["evidence"]]
+    assert [(f["kind"], f["table"], f["notice"]) for f in doubled] == [("doubled", GOLD, True)]  # other tests may have theirs, mended too
 
 
 def self_same(rows: Rows, schema: pa.Schema) -> Rows:
