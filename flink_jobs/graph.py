@@ -11,7 +11,15 @@ Labels = Mapping[str, Sequence[str]]
 """Kind of an operator, as the planner names it -> what each is for, in the order of the graph."""
 
 
-def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet, sources: Sequence[str], labels: Labels) -> None:
+def execute(
+    env: StreamExecutionEnvironment,
+    name: str,
+    statements: StatementSet,
+    sources: Sequence[str],
+    labels: Labels,
+    stateful: Labels,
+    one_watermark: bool,
+) -> None:
     """Submit the statements as the job `name`, its operators named and its stateful ones with uids of their own.
 
     Without such uids Flink finds state by the shape of the whole graph, and a query changed anywhere loses all of it. The judge and
@@ -19,6 +27,8 @@ def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet
 
     Args:
         sources: what the job reads, in the order of its statements.
+        stateful: the uids of further operators with state, as `labels` has the names.
+        one_watermark: what comes before an exchange by key is one task at any parallelism.
     """
     statements.attach_as_datastream()
     operators = list(_operators(env))
@@ -27,8 +37,16 @@ def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet
     if deduplications := _of_kind(operators, "Deduplicate"):
         for source, operator in zip(sources, deduplications, strict=True):
             operator.setUid(f"deduplicate-{source}")
+    for kind, uids in stateful.items():
+        for uid, operator in zip(uids, _of_kind(operators, kind), strict=True):
+            operator.setUid(uid)
     if env.get_parallelism() == 1:
         _chain(operators)
+    elif one_watermark:
+        for exchange in _by_key(operators):
+            for before in exchange.getInputs():
+                for operator in before.getTransitivePredecessors():
+                    operator.setParallelism(1)
     for label, operator in _labelled(operators, {**labels, "Source": sources}):
         description = re.sub(r"^\[\d+\]:", "", operator.getDescription() or "")
         operator.setName(label)
@@ -46,11 +64,17 @@ def _chain(operators: Iterable[Any]) -> None:
 
     jvm = get_gateway().jvm
     forward = jvm.org.apache.flink.streaming.runtime.partitioner.ForwardPartitioner
+    for exchange in _by_key(operators):
+        field = exchange.getClass().getDeclaredField("partitioner")
+        field.setAccessible(True)
+        field.set(exchange, forward())
+
+
+def _by_key(operators: Iterable[Any]) -> Iterator[Any]:
+    """The exchanges by key."""
     for operator in operators:
         if operator.getClass().getSimpleName() == "PartitionTransformation" and _is_by_key(operator.getPartitioner()):
-            field = operator.getClass().getDeclaredField("partitioner")
-            field.setAccessible(True)
-            field.set(operator, forward())
+            yield operator
 
 
 def _is_by_key(partitioner: Any) -> bool:
