@@ -8,32 +8,30 @@ from collections.abc import Sequence
 from pyflink.table import StatementSet
 
 import sql
-from conf.settings import sql_interval
+from conf.settings import milliseconds, sql_interval
 from flink_jobs.job import Run, Wiring, finish, once, parser, require_tables, sink_options, source_options, start
 
 TABLE, GOLD = "gold_ohlcv", "gold_crypto_trades"
 WIDTHS = ("1s", "1m", "1h")
 LABELS = {
     "WatermarkAssigner": ["watermark"],
-    "ConstraintEnforcer": ["open or closed"],
+    "OverAggregate": ["latest trade so far"],
     "TableToDataSteam": ["placed"],
     "view": ["placed, in open windows or not"],
     "Calc": [
-        *("event time", "place among the trades"),
+        *("event time", "arrival", "place among the trades, open or closed"),
         *(label for width in WIDTHS for label in (f"{width}: in an open window", f"{width}: bar")),
         *(f"{width}: after its window" for width in WIDTHS),
         "correction",
     ],
-    "WindowAggregate": [*(f"{width}: window" for width in WIDTHS), "gather corrections"],
+    "GroupWindowAggregate": [*(f"{width}: window" for width in WIDTHS), "gather corrections"],
 }
-STATEFUL = {"WindowAggregate": [*(f"window-{width}" for width in WIDTHS), "corrections"]}
+STATEFUL = {"OverAggregate": ["latest"], "GroupWindowAggregate": [*(f"window-{width}" for width in WIDTHS), "corrections"]}
 
 
 def build(run: Run) -> StatementSet:
     environment, ohlcv, tables = run.settings.environment, run.settings.pipeline.jobs.ohlcv, run.tables
     assert ohlcv is not None  # `start` refuses settings without it
-    # One operator a window: what comes before an exchange by key is not worth an operator of its own where a single task has all keys.
-    tables.get_config().set("table.optimizer.agg-phase-strategy", "ONE_PHASE")
     (source,) = sql.statements(
         "ohlcv_source",
         table=GOLD,
@@ -47,6 +45,7 @@ def build(run: Run) -> StatementSet:
         "ohlcv",
         ohlcv=run.table(TABLE),
         sink_options=sql.options(sink_options(run, TABLE)),
+        watermark_ms=milliseconds(ohlcv.watermark),
         corrections=sql_interval(ohlcv.corrections),
     )
     tables.execute_sql(source)

@@ -17,10 +17,14 @@ SELECT
     ) AS place,
     event_time,
     `timestamp` / 1000000 AS epoch_s,
-    COALESCE(TO_TIMESTAMP_LTZ((`timestamp` / 1000000 + 1) * 1000 - 1, 3) > CURRENT_WATERMARK(event_time), TRUE) AS second_is_open,
-    COALESCE(TO_TIMESTAMP_LTZ((`timestamp` / 60000000 + 1) * 60000 - 1, 3) > CURRENT_WATERMARK(event_time), TRUE) AS minute_is_open,
-    COALESCE(TO_TIMESTAMP_LTZ((`timestamp` / 3600000000 + 1) * 3600000 - 1, 3) > CURRENT_WATERMARK(event_time), TRUE) AS hour_is_open
-FROM default_catalog.default_database.gold_trades;
+    (`timestamp` / 1000000 + 1) * 1000 - 1 > latest_ms - ${watermark_ms} AS second_is_open,
+    (`timestamp` / 60000000 + 1) * 60000 - 1 > latest_ms - ${watermark_ms} AS minute_is_open,
+    (`timestamp` / 3600000000 + 1) * 3600000 - 1 > latest_ms - ${watermark_ms} AS hour_is_open
+FROM (
+    -- Not CURRENT_WATERMARK: that begins anew when the job does, while the windows keep theirs in their state, and drop what is behind it.
+    SELECT *, MAX(`timestamp`) OVER (ORDER BY arrival ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) / 1000 AS latest_ms
+    FROM default_catalog.default_database.gold_trades
+);
 
 CREATE TEMPORARY VIEW in_open_second AS
 SELECT * FROM placed WHERE second_is_open;
@@ -78,6 +82,7 @@ FROM placed
 WHERE NOT hour_is_open;
 
 -- A row for each window when the watermark passes its end, and one for what comes to a bar afterwards, every ${corrections}.
+-- Group windows, not window table functions: each of those wants a buffer of managed memory that the slots of the local stack do not have.
 INSERT INTO ${ohlcv} /*+ OPTIONS(${sink_options}) */
 SELECT
     exchange,
@@ -111,7 +116,7 @@ FROM (
             symbol,
             MIN(currency) AS currency,
             '1s' AS width,
-            CAST(window_start AS TIMESTAMP(6)) AS window_start,
+            CAST(TUMBLE_START(event_time, INTERVAL '1' SECOND) AS TIMESTAMP(6)) AS window_start,
             MAX(price) AS high,
             MIN(price) AS low,
             SUM(quantity) AS volume,
@@ -121,15 +126,15 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             FALSE AS correction
-        FROM TABLE(TUMBLE(TABLE in_open_second, DESCRIPTOR(event_time), INTERVAL '1' SECOND))
-        GROUP BY exchange, symbol, window_start, window_end
+        FROM in_open_second
+        GROUP BY exchange, symbol, TUMBLE(event_time, INTERVAL '1' SECOND)
         UNION ALL
         SELECT
             exchange,
             symbol,
             MIN(currency) AS currency,
             '1m' AS width,
-            CAST(window_start AS TIMESTAMP(6)) AS window_start,
+            CAST(TUMBLE_START(event_time, INTERVAL '1' MINUTE) AS TIMESTAMP(6)) AS window_start,
             MAX(price) AS high,
             MIN(price) AS low,
             SUM(quantity) AS volume,
@@ -139,15 +144,15 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             FALSE AS correction
-        FROM TABLE(TUMBLE(TABLE in_open_minute, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))
-        GROUP BY exchange, symbol, window_start, window_end
+        FROM in_open_minute
+        GROUP BY exchange, symbol, TUMBLE(event_time, INTERVAL '1' MINUTE)
         UNION ALL
         SELECT
             exchange,
             symbol,
             MIN(currency) AS currency,
             '1h' AS width,
-            CAST(window_start AS TIMESTAMP(6)) AS window_start,
+            CAST(TUMBLE_START(event_time, INTERVAL '1' HOUR) AS TIMESTAMP(6)) AS window_start,
             MAX(price) AS high,
             MIN(price) AS low,
             SUM(quantity) AS volume,
@@ -157,8 +162,8 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             FALSE AS correction
-        FROM TABLE(TUMBLE(TABLE in_open_hour, DESCRIPTOR(event_time), INTERVAL '1' HOUR))
-        GROUP BY exchange, symbol, window_start, window_end
+        FROM in_open_hour
+        GROUP BY exchange, symbol, TUMBLE(event_time, INTERVAL '1' HOUR)
         UNION ALL
         SELECT
             exchange,
@@ -175,7 +180,7 @@ FROM (
             MIN(place) AS first_place,
             MAX(place) AS last_place,
             TRUE AS correction
-        FROM TABLE(TUMBLE(TABLE after_their_window, DESCRIPTOR(arrival), INTERVAL '${corrections}' DAY TO SECOND))
-        GROUP BY exchange, symbol, width, start_s, window_start, window_end
+        FROM after_their_window
+        GROUP BY exchange, symbol, width, start_s, TUMBLE(arrival, INTERVAL '${corrections}' DAY TO SECOND)
     )
 );

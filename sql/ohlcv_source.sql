@@ -9,6 +9,7 @@ CREATE TEMPORARY TABLE default_catalog.default_database.gold_trades (
     currency STRING,
     source_sequence BIGINT,
     event_time AS TO_TIMESTAMP_LTZ(`timestamp` / 1000, 3),
+    arrival AS PROCTIME(),
     WATERMARK FOR event_time AS event_time - INTERVAL '${watermark}' DAY TO SECOND
 ) WITH (
     'connector' = 'iceberg',
