@@ -28,7 +28,8 @@ def execute(
     Args:
         sources: what the job reads, in the order of its statements.
         stateful: the uids of further operators with state, as `labels` has the names.
-        one_watermark: what comes before an exchange by key is one task at any parallelism.
+        one_watermark: what comes before an exchange by key is one task at any parallelism, and the exchange is always there: group
+            windows read a row's time in the form that it has after one.
     """
     statements.attach_as_datastream()
     operators = list(_operators(env))
@@ -40,13 +41,13 @@ def execute(
     for kind, uids in stateful.items():
         for uid, operator in zip(uids, _of_kind(operators, kind), strict=True):
             operator.setUid(uid)
-    if env.get_parallelism() == 1:
-        _chain(operators)
-    elif one_watermark:
+    if one_watermark:
         for exchange in _by_key(operators):
             for before in exchange.getInputs():
                 for operator in before.getTransitivePredecessors():
                     operator.setParallelism(1)
+    elif env.get_parallelism() == 1:
+        _chain(operators)
     for label, operator in _labelled(operators, {**labels, "Source": sources}):
         description = re.sub(r"^\[\d+\]:", "", operator.getDescription() or "")
         operator.setName(label)

@@ -82,7 +82,7 @@ FROM placed
 WHERE NOT hour_is_open;
 
 -- A row for each window when the watermark passes its end, and one for what comes to a bar afterwards, every ${corrections}.
--- Group windows, not window table functions: each of those wants a buffer of managed memory that the slots of the local stack do not have.
+-- Group windows, not window table functions, which keep a watermark in their state and a buffer of managed memory each (decision 0019).
 INSERT INTO ${ohlcv} /*+ OPTIONS(${sink_options}) */
 SELECT
     exchange,
