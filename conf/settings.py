@@ -198,26 +198,10 @@ class GoldJob(Job):
     watermark: Annotated[Duration, AfterValidator(interval_fits)]
 
 
-class OhlcvJob(Job):
-    """The bars of gold's trades.
-
-    Attributes:
-        watermark: how long after its end a window is closed, by the times of the trades themselves.
-        corrections: how long trades that come to closed windows are gathered before they are written.
-    """
-
-    monitor_interval: Duration
-    watermark: Annotated[Duration, AfterValidator(interval_fits)]
-    corrections: Annotated[Duration, AfterValidator(interval_fits)]
-
-
 class Jobs(Strict):
-    """`ohlcv` is left to those who want it: without its block there is no such job, and no table of bars."""
-
     bronze: BronzeJob
     silver: SilverJob
     gold: GoldJob
-    ohlcv: OhlcvJob | None = None
 
 
 class Expiry(Strict):
@@ -248,12 +232,8 @@ class Pipeline(Strict):
         return exchanges
 
     def job_names(self) -> list[str]:
-        """The jobs that make the pipeline, in the order of the data: `bronze-binance`, ..., `gold`."""
+        """Every job of the pipeline, in the order of the data: `bronze-binance`, ..., `gold`."""
         return [f"{layer}-{exchange}" for layer in ("bronze", "silver") for exchange in self.exchanges] + ["gold"]
-
-    def optional_job_names(self) -> list[str]:
-        """The jobs that start only when they are named."""
-        return ["ohlcv"] if self.jobs.ohlcv else []
 
     def exchange(self, name: str) -> Exchange:
         try:

@@ -11,15 +11,7 @@ Labels = Mapping[str, Sequence[str]]
 """Kind of an operator, as the planner names it -> what each is for, in the order of the graph."""
 
 
-def execute(
-    env: StreamExecutionEnvironment,
-    name: str,
-    statements: StatementSet,
-    sources: Sequence[str],
-    labels: Labels,
-    stateful: Labels,
-    one_watermark: bool,
-) -> None:
+def execute(env: StreamExecutionEnvironment, name: str, statements: StatementSet, sources: Sequence[str], labels: Labels) -> None:
     """Submit the statements as the job `name`, its operators named and its stateful ones with uids of their own.
 
     Without such uids Flink finds state by the shape of the whole graph, and a query changed anywhere loses all of it. The judge and
@@ -27,9 +19,6 @@ def execute(
 
     Args:
         sources: what the job reads, in the order of its statements.
-        stateful: the uids of further operators with state, as `labels` has the names.
-        one_watermark: what comes before an exchange by key is one task at any parallelism, and the exchange is always there: group
-            windows read a row's time in the form that it has after one.
     """
     statements.attach_as_datastream()
     operators = list(_operators(env))
@@ -38,15 +27,7 @@ def execute(
     if deduplications := _of_kind(operators, "Deduplicate"):
         for source, operator in zip(sources, deduplications, strict=True):
             operator.setUid(f"deduplicate-{source}")
-    for kind, uids in stateful.items():
-        for uid, operator in zip(uids, _of_kind(operators, kind), strict=True):
-            operator.setUid(uid)
-    if one_watermark:
-        for exchange in _by_key(operators):
-            for before in exchange.getInputs():
-                for operator in before.getTransitivePredecessors():
-                    operator.setParallelism(1)
-    elif env.get_parallelism() == 1:
+    if env.get_parallelism() == 1:
         _chain(operators)
     for label, operator in _labelled(operators, {**labels, "Source": sources}):
         description = re.sub(r"^\[\d+\]:", "", operator.getDescription() or "")
@@ -65,17 +46,11 @@ def _chain(operators: Iterable[Any]) -> None:
 
     jvm = get_gateway().jvm
     forward = jvm.org.apache.flink.streaming.runtime.partitioner.ForwardPartitioner
-    for exchange in _by_key(operators):
-        field = exchange.getClass().getDeclaredField("partitioner")
-        field.setAccessible(True)
-        field.set(exchange, forward())
-
-
-def _by_key(operators: Iterable[Any]) -> Iterator[Any]:
-    """The exchanges by key."""
     for operator in operators:
         if operator.getClass().getSimpleName() == "PartitionTransformation" and _is_by_key(operator.getPartitioner()):
-            yield operator
+            field = operator.getClass().getDeclaredField("partitioner")
+            field.setAccessible(True)
+            field.set(operator, forward())
 
 
 def _is_by_key(partitioner: Any) -> bool:

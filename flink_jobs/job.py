@@ -13,7 +13,7 @@ import httpx
 from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
-from pyflink.table import ExplainDetail, StatementSet, StreamTableEnvironment, Table
+from pyflink.table import ExplainDetail, StatementSet, StreamTableEnvironment
 from pyflink.util.java_utils import get_field_value
 
 import sql
@@ -57,16 +57,12 @@ class Wiring:
         target: the table that nobody else writes.
         labels: what its operators are called (see `graph`).
         shared: tables that others write too -> the values of columns by which its own rows are known.
-        stateful: the uids of operators with state that `graph` does not know by itself.
-        one_watermark: whether all rows must be seen under one watermark, and therefore by one task, until they are exchanged by key.
     """
 
     sources: Sequence[str]
     target: str
     labels: Labels
     shared: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    stateful: Labels = field(default_factory=dict)
-    one_watermark: bool = False
 
 
 def parser(layer: str, what: str) -> argparse.ArgumentParser:
@@ -115,9 +111,7 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
         refuse(str(error))
     name = f"{layer}-{exchange}" if exchange else layer
     env = StreamExecutionEnvironment.get_execution_environment()
-    job: Job | None = getattr(settings.pipeline.jobs, layer)
-    if job is None:
-        refuse(f"{given.conf}: jobs.{layer}: is missing; the packaged {PIPELINE.name} has one")
+    job: Job = getattr(settings.pipeline.jobs, layer)
     if given.parallelism is not None and not 1 <= given.parallelism <= job.max_parallelism:
         refuse(f"--parallelism {given.parallelism}: {name} can have 1 to {job.max_parallelism} (jobs.{layer}.max_parallelism)")
     env.configure(_configuration(name, job, settings, given))
@@ -130,22 +124,6 @@ def start(options: argparse.ArgumentParser, layer: str, argv: Sequence[str] | No
     return Run(name, exchange, settings, env, tables), given
 
 
-def once(run: Run, table: Table, event_time: str = "") -> Table:
-    """The table as a stream of Flink's own rows: what reads it twice has it computed once; as a view it would be computed for each.
-
-    Args:
-        event_time: the column that the stream's watermark is of, where it goes on to be one.
-    """
-    j_env, j_table, jvm = run.tables._j_tenv, table._j_table, get_gateway().jvm
-    row_data = jvm.Class.forName("org.apache.flink.table.data.RowData")
-    row_type = j_table.getResolvedSchema().toPhysicalRowDataType().bridgedTo(row_data)
-    stream = j_env.toDataStream(j_table, row_type)
-    if not event_time:
-        return Table(j_env.fromDataStream(stream), run.tables)
-    schema = jvm.org.apache.flink.table.api.Schema.newBuilder().watermark(event_time, "SOURCE_WATERMARK()").build()
-    return Table(j_env.fromDataStream(stream, schema), run.tables)
-
-
 def finish(run: Run, statements: StatementSet, wiring: Wiring, fresh_state: bool) -> None:
     """Submit the job, unless that would break a promise."""
     recovered = _recovered(run.env)
@@ -154,7 +132,7 @@ def finish(run: Run, statements: StatementSet, wiring: Wiring, fresh_state: bool
     refuse_updates(run, statements)
     if not recovered:
         warn_of_a_twin(run)
-    execute(run.env, run.name, statements, wiring.sources, wiring.labels, wiring.stateful, wiring.one_watermark)
+    execute(run.env, run.name, statements, wiring.sources, wiring.labels)
     print(f"{run.name} is submitted")
 
 

@@ -9,9 +9,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from flink_jobs import bronze, gold, ohlcv, silver
+from flink_jobs import bronze, gold, silver
 
-LAYERS = {"bronze": bronze.main, "silver": silver.main, "gold": gold.main, "ohlcv": ohlcv.main}
+LAYERS = {"bronze": bronze.main, "silver": silver.main, "gold": gold.main}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

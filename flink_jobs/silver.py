@@ -5,13 +5,14 @@ flink run -py flink_jobs/silver.py --exchange binance --conf conf/pipeline.yaml
 
 from collections.abc import Sequence
 
-from pyflink.table import StatementSet
+from pyflink.java_gateway import get_gateway
+from pyflink.table import StatementSet, Table
 from pyflink.table.udf import udf
 
 import conf
 import sql
 from conf.settings import microseconds
-from flink_jobs.job import Run, Wiring, finish, once, parser, refuse, require_tables, sink_options, source_options, start, with_exchange
+from flink_jobs.job import Run, Wiring, finish, parser, refuse, require_tables, sink_options, source_options, start, with_exchange
 from flink_jobs.operators import BATCH_TYPE, JUDGED, REJECTED, Decide, Decode, Rules
 from udfs.rules import Limits
 
@@ -41,7 +42,7 @@ def build(run: Run) -> StatementSet:
     )
     tables, rules = run.tables, _rules(run)
     tables.create_temporary_function("decode_trade", udf(Decode(rules), result_type=BATCH_TYPE, func_type="pandas"))
-    tables.create_temporary_view("decoded", once(run, tables.sql_query(decode)))
+    tables.create_temporary_view("decoded", _once(run, tables.sql_query(decode)))
     judged = tables.to_data_stream(tables.sql_query(doubtful)).process(Decide(rules), JUDGED).name("judge").uid("judge")
     tables.create_temporary_view("judged", tables.from_data_stream(judged))
     tables.create_temporary_view("rejected", tables.from_data_stream(judged.get_side_output(REJECTED)))
@@ -50,6 +51,14 @@ def build(run: Run) -> StatementSet:
     statements.add_insert_sql(judged_to_silver)
     statements.add_insert_sql(to_dlq)
     return statements
+
+
+def _once(run: Run, decoded: Table) -> Table:
+    """The table as a stream of Flink's own rows: filtered twice, it is decoded once; as a view it would be decoded for each filter."""
+    j_env, j_table = run.tables._j_tenv, decoded._j_table
+    row_data = get_gateway().jvm.Class.forName("org.apache.flink.table.data.RowData")
+    row_type = j_table.getResolvedSchema().toPhysicalRowDataType().bridgedTo(row_data)
+    return Table(j_env.fromDataStream(j_env.toDataStream(j_table, row_type)), run.tables)
 
 
 def _rules(run: Run) -> Rules:

@@ -45,10 +45,10 @@ CAUSE = re.compile(r"\s*(Caused by: |[\w.]*(Error|Exception): )")
 def submit(home: Home, jobs: tuple[str, ...], fresh_state: bool) -> None:
     """Submit jobs to the cluster, each from its newest savepoint or checkpoint.
 
-    JOB is bronze-EXCHANGE, silver-EXCHANGE (binance, kraken, ... of the pipeline file), gold or ohlcv; without one, all that do not run yet
-    but ohlcv, which starts only when it is named. Waits until every task of every job runs.
+    JOB is bronze-EXCHANGE, silver-EXCHANGE (binance, kraken, ... of the pipeline file) or gold; without one, all jobs that do not run yet.
+    Waits until every task of every job runs.
     """
-    started, names = time.monotonic(), known(home, jobs) if jobs else home.pipeline().job_names()
+    started, names = time.monotonic(), known(home, jobs)
     with changing(home):
         running = alive(home)
         for name in jobs:
@@ -276,8 +276,7 @@ def _wait_until_ended(rest: FlinkRest, job: FlinkJob) -> None:
 
 
 def known(home: Home, jobs: tuple[str, ...]) -> list[str]:
-    """These jobs, or without any all that there are, in the order of the data; wrong usage if there is no such job."""
-    names = every(home)
+    names = home.pipeline().job_names()
     for job in jobs:
         if job not in names:
             raise click.BadParameter(f"no job is called {job}; there are {', '.join(names)}", param_hint="JOB")
@@ -286,14 +285,8 @@ def known(home: Home, jobs: tuple[str, ...]) -> list[str]:
 
 def alive(home: Home) -> dict[str, FlinkJob]:
     """The pipeline's jobs on the cluster that have not ended, by name."""
-    names = every(home)
+    names = home.pipeline().job_names()
     return {job.name: job for job in rest_of(home).jobs() if job.alive and job.name in names}
-
-
-def every(home: Home) -> list[str]:
-    """The names of all jobs, those that start only when they are named among them."""
-    pipeline = home.pipeline()
-    return [*pipeline.job_names(), *pipeline.optional_job_names()]
 
 
 def rest_of(home: Home) -> FlinkRest:

@@ -48,9 +48,7 @@ def jobs(home: Home, as_json: bool) -> None:
     """Show the pipeline's jobs: what runs, how old the last checkpoint is, and the page of each in Flink's web UI."""
     rest = rest_of(home)
     running = alive(home)
-    pipeline = home.pipeline()
-    names = [*pipeline.job_names(), *(name for name in pipeline.optional_job_names() if name in running)]
-    rows = [_row(rest, name, running.get(name)) for name in names]
+    rows = [_row(rest, name, running.get(name)) for name in home.pipeline().job_names()]
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows]))
         return

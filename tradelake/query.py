@@ -31,9 +31,6 @@ NO_PAST = (
     f"\nMetadata functions and the column filename are there only for tables as they are now: {NEWEST}.{{}}.TABLE, or without --as-of."
 )
 
-OF_BARS = "Table with name gold_ohlcv does not exist"
-NO_BARS = "\nThere are no bars: `tradelake tables create` with jobs.ohlcv in the settings, then `tradelake submit ohlcv` (docs/bars.md)."
-
 
 @click.command()
 @click.argument("statement", required=False, metavar="[SQL]")
@@ -49,8 +46,7 @@ def query(home: Home, statement: str | None, file: Any, name: str | None, listed
 
     \b
     Tables: bronze_EXCHANGE_trades, silver_EXCHANGE_trades, silver_dlq_trades, gold_crypto_trades
-            (EXCHANGE: one of the pipeline file, such as binance, kraken),
-            gold_ohlcv where there are bars (docs/bars.md)
+            (EXCHANGE: one of the pipeline file, such as binance, kraken)
     tradelake query "SELECT exchange, count(*) FROM gold_crypto_trades GROUP BY exchange"
     tradelake query --name last_trades
 
@@ -98,8 +94,7 @@ def run(home: Home, text: str, form: str | None, as_of: datetime | None = None) 
             interruptible(connection, lambda stop: answer(connection, text, settings, form, stop))
         except duckdb.Error as error:
             hint = as_of and any(sign in str(error) for sign in OF_THE_PRESENT)
-            no_bars = NO_BARS if OF_BARS in str(error) else ""
-            raise Failure(message(error) + (NO_PAST.format(settings.pipeline.database) if hint else no_bars)) from error
+            raise Failure(message(error) + (NO_PAST.format(settings.pipeline.database) if hint else "")) from error
 
 
 def interruptible(connection: duckdb.DuckDBPyConnection, work: Callable[[Event], None]) -> None:

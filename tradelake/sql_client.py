@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -28,8 +28,7 @@ from tradelake.lake import catalog, catalog_failures
 from tradelake.stack.credentials import write_private
 from tradelake.stack.flink_configuration import CLIENT_RULES, copy_files
 
-VIEWS_NEED = {"views": ("gold_crypto_trades", "silver_dlq_trades"), "views_of_bars": ("gold_ohlcv",)}
-"""File below `sql/` -> the tables that its views are made of."""
+VIEWS_NEED = ("gold_crypto_trades", "silver_dlq_trades")
 PARAMETER = re.compile(r"\$\{(\w+)\}")
 LATE_S = 2.0
 BEGINS = "[INFO] Executing SQL from file."
@@ -69,7 +68,7 @@ def sql(home: Home, file: Path | None, given: tuple[str, ...], stop_after: timed
     scratch = home.path / "flink" / "tmp"
     if not scratch.is_dir():
         raise Failure(f"{scratch} is not there; is the stack up? `tradelake up`")
-    views = possible_views(settings)
+    views = can_have_views(settings)
     if scripted is None:
         interactive(home, initial_statements(settings, views))
     else:
@@ -88,8 +87,8 @@ def filled(file: Path, given: tuple[str, ...]) -> str:
     return PARAMETER.sub(lambda match: values.get(match[1], match[0]), text)
 
 
-def possible_views(settings: Settings) -> list[str]:
-    """The files of views whose tables are there; says so if those of the pipeline are not."""
+def can_have_views(settings: Settings) -> bool:
+    """Whether the tables are there that the views are made of; says so if not."""
     from pyiceberg.exceptions import NoSuchNamespaceError  # with a second of imports
 
     try:
@@ -97,13 +96,13 @@ def possible_views(settings: Settings) -> list[str]:
             tables = {name for _, name in catalog(settings).list_tables(settings.pipeline.database)}
     except NoSuchNamespaceError:
         tables = set()
-    if missing := [name for name in VIEWS_NEED["views"] if name not in tables]:
+    if missing := [name for name in VIEWS_NEED if name not in tables]:
         screen.print(f"no views: there is no {', '.join(missing)}; `tradelake tables create` makes the tables")
-    return [file for file, needed in VIEWS_NEED.items() if tables.issuperset(needed)]
+    return not missing
 
 
-def initial_statements(settings: Settings, views: Iterable[str]) -> str:
-    """What the SQL client runs before it gives the word to a person: `views` are files of them."""
+def initial_statements(settings: Settings, views: bool) -> str:
+    """What the SQL client runs before it gives the word to a person."""
     environment, database = settings.environment, settings.pipeline.database
     name, properties = environment.catalog.name, statements.options(environment.catalog_properties())
     begin = statements.text(
@@ -113,7 +112,7 @@ def initial_statements(settings: Settings, views: Iterable[str]) -> str:
         create_catalog=statements.text("catalog", name=name, properties=properties),
         create_database=statements.text("database", catalog=name, database=database),
     )
-    return "".join([begin, *(statements.text(file) for file in views)])
+    return begin + statements.text("views") if views else begin
 
 
 def interactive(home: Home, init: str) -> None:

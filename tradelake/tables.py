@@ -38,7 +38,6 @@ def table_kinds(pipeline: Pipeline) -> dict[str, str]:
         **{f"silver_{exchange}_trades": "silver" for exchange in pipeline.exchanges},
         "silver_dlq_trades": "dlq",
         "gold_crypto_trades": "gold",
-        **({"gold_ohlcv": "ohlcv"} if pipeline.jobs.ohlcv else {}),
     }
 
 

@@ -66,8 +66,6 @@ def read_totals(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> di
     """Rows in the tables, by layer: `bronze`, `silver`, `dlq`, `gold`."""
     totals: dict[str, int] = {}
     for table, layer in table_kinds(pipeline).items():
-        if layer == "ohlcv":  # no layer that a message goes through
-            continue
         row = connection.execute(sql.text("demo_count", table=table)).fetchone()
         totals[layer] = totals.get(layer, 0) + (row[0] if row else 0)
     return totals

@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from tradelake.console import Failure, output
 from tradelake.home import Home
-from tradelake.jobs import every
 from tradelake.stack import continuation, lifecycle, parts
 from tradelake.stack import logs as part_logs
 from tradelake.stack import status as stack_status
@@ -75,7 +74,7 @@ def down(home: Home, purge: bool) -> None:
 def status(home: Home, as_json: bool) -> None:
     """Show the parts and the pipeline's jobs. Exits with 1 when a part does not run, or a job that nobody stopped with a savepoint."""
     path = home.place
-    found = stack_status.read_status(path, remembered_ports(path), every(home))
+    found = stack_status.read_status(path, remembered_ports(path), home.pipeline().job_names())
     if as_json:
         click.echo(json.dumps(found.json()))
     else:

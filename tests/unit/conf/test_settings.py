@@ -41,7 +41,6 @@ def changed(tmp_path: Path, key: str, value: object) -> Path:
 def test_the_packaged_settings_and_the_example_environment_are_accepted() -> None:
     settings = load(PIPELINE, EXAMPLE)
     assert settings.pipeline.job_names() == ["bronze-binance", "bronze-kraken", "silver-binance", "silver-kraken", "gold"]
-    assert settings.pipeline.optional_job_names() == ["ohlcv"]
     assert settings.pipeline.jobs.gold.ttl == timedelta(hours=24)
     assert settings.pipeline.limits.future_tolerance == timedelta(minutes=5)
 
@@ -74,8 +73,6 @@ def test_the_block_that_is_shipped_switched_off_is_a_third_exchange(tmp_path: Pa
         ("jobs.gold.ttl", "\u0663 s", "jobs.gold.ttl: not a duration"),
         ("jobs.gold.ttl", 5, "jobs.gold.ttl: not a duration"),
         ("jobs.gold.watermark", "100 d", "jobs.gold.watermark: too long: at most 99 d"),
-        ("jobs.ohlcv.watermark", "100 d", "jobs.ohlcv.watermark: too long: at most 99 d"),
-        ("jobs.ohlcv.corrections", "0 s", "jobs.ohlcv.corrections: not a duration"),
         ("expiry.max_age", "500 ms", "expiry.max_age: not whole seconds"),
         ("expiry.every", "1500 ms", "expiry.every: not whole seconds"),
         ("exchanges.binance.topic", ".", "exchanges.binance.topic: Kafka allows no topic of this name"),
@@ -270,12 +267,3 @@ def test_a_secret_that_is_not_there_is_named(tmp_path: Path, option: str, compla
     with pytest.raises(SettingsError) as error:
         load_environment(file)
     assert str(error.value) == f"{file}: kafka.options.sasl.jaas.config: {complaint}"
-
-
-def test_a_pipeline_without_bars_has_no_job_of_them(tmp_path: Path) -> None:
-    content: Any = yaml.safe_load(PIPELINE.read_text())
-    del content["jobs"]["ohlcv"]
-    (tmp_path / "pipeline.yaml").write_text(yaml.safe_dump(content))
-    pipeline = load_pipeline(tmp_path / "pipeline.yaml")
-    assert pipeline.optional_job_names() == []
-    assert pipeline.job_names()[-1] == "gold"

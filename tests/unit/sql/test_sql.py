@@ -21,18 +21,6 @@ def test_a_statement_file_is_split_at_its_semicolons_and_keeps_no_comment() -> N
     )
 
 
-def test_bars_of_every_width_and_their_corrections_are_made_alike() -> None:
-    """Four selects that differ in their windows alone."""
-    *_, insert = sql.statements("ohlcv", ohlcv="o", sink_options="", corrections="0 00:00:01", watermark_ms=0)
-    selects = re.findall(r"(MIN\(currency\).*?)\s+FROM \w+\s+GROUP BY", insert, re.DOTALL)
-    sums = [re.findall(r"(?:MIN|MAX|SUM|COUNT)\([a-z_*]+\) AS \w+", select) for select in selects]
-    assert len(sums) == 4
-    assert sums[0] == sums[1] == sums[2] == sums[3]
-    assert len(sums[0]) == 9
-    widths = re.findall(r"'(1[smh])' AS width.*?FROM (\w+)\s+GROUP BY.*?INTERVAL '1' (\w+)\)", insert, re.DOTALL)
-    assert widths == [("1s", "in_open_second", "SECOND"), ("1m", "in_open_minute", "MINUTE"), ("1h", "in_open_hour", "HOUR")]
-
-
 def test_a_parameter_that_is_not_given_is_named() -> None:
     with pytest.raises(KeyError, match="table"):
         sql.text("tables/gold")

@@ -15,7 +15,6 @@ KINDS = {
     "silver_kraken_trades": "silver",
     "silver_dlq_trades": "dlq",
     "gold_crypto_trades": "gold",
-    "gold_ohlcv": "ohlcv",
 }
 IN_DUCKDB = (
     (r" COMMENT '(?:[^']|'')*'", ""),

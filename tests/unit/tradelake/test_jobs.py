@@ -43,32 +43,6 @@ def test_an_unknown_job_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.Monke
     assert "no job is called silver; there are bronze-binance" in ran.output
 
 
-@pytest.mark.parametrize(
-    ("asked", "started"),
-    [
-        ([], ["bronze-binance", "bronze-kraken", "silver-binance", "silver-kraken"]),
-        (["ohlcv"], ["ohlcv"]),
-        (["ohlcv", "silver-kraken"], ["silver-kraken", "ohlcv"]),
-    ],
-)
-def test_bars_are_started_only_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str], started: list[str]) -> None:
-    """Gold runs already."""
-    running, submitted = [FlinkJob("id", "gold", "RUNNING", {})], list[str]()
-    monkeypatch.setattr(tradelake_jobs, "rest_of", lambda home: SimpleNamespace(jobs=lambda: running, url=""))
-    monkeypatch.setattr(tradelake_jobs, "submit_jobs", lambda home, starts: submitted.extend(starts))
-    ran = CliRunner().invoke(submit, asked, obj=Home(tmp_path))
-    assert ran.exit_code == 0, ran.output
-    assert submitted == started
-
-
-def test_bars_that_run_are_among_the_pipelines_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that `stop`, `savepoint`, `upgrade` and `down` without names reach them."""
-    running = [FlinkJob("id", name, "RUNNING", {}) for name in ("ohlcv", "somebody's query", "gold")]
-    monkeypatch.setattr(tradelake_jobs, "rest_of", lambda home: SimpleNamespace(jobs=lambda: running))
-    assert sorted(tradelake_jobs.alive(Home(tmp_path))) == ["gold", "ohlcv"]
-    assert tradelake_jobs.known(Home(tmp_path), ())[-2:] == ["gold", "ohlcv"]
-
-
 class Cluster:
     """A Flink whose savepoint of one job fails, or is not even begun."""
 

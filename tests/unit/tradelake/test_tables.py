@@ -9,9 +9,8 @@ from tradelake.cli import tradelake
 from tradelake.tables import Table, compare_columns, table_kinds
 
 
-def test_seven_tables_of_five_kinds_and_none_of_bars_without_their_job() -> None:
-    pipeline = load_pipeline()
-    kinds = {
+def test_six_tables_of_four_kinds() -> None:
+    assert table_kinds(load_pipeline()) == {
         "bronze_binance_trades": "bronze",
         "bronze_kraken_trades": "bronze",
         "silver_binance_trades": "silver",
@@ -19,8 +18,6 @@ def test_seven_tables_of_five_kinds_and_none_of_bars_without_their_job() -> None
         "silver_dlq_trades": "dlq",
         "gold_crypto_trades": "gold",
     }
-    assert table_kinds(pipeline) == kinds | {"gold_ohlcv": "ohlcv"}
-    assert table_kinds(pipeline.model_copy(update={"jobs": pipeline.jobs.model_copy(update={"ohlcv": None})})) == kinds
 
 
 def test_equal_columns_differ_in_nothing() -> None:
