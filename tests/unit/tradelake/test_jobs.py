@@ -72,6 +72,7 @@ class Cluster:
 def test_every_savepoint_is_waited_for_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, environment = Cluster("bronze-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
     monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
+    monkeypatch.setattr("tradelake.jobs._tag", lambda home, stopped: None)
     home: Any = SimpleNamespace(environment=lambda: environment)
     with pytest.raises(Failure, match="the savepoint of bronze-binance failed: no space left; bronze-binance goes on running"):
         stop_jobs(home, cluster.left[:])
@@ -81,6 +82,7 @@ def test_every_savepoint_is_waited_for_when_one_fails(tmp_path: Path, monkeypatc
 def test_a_savepoint_that_cannot_be_begun_leaves_no_other_unwaited(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, environment = Cluster(ended="silver-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
     monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
+    monkeypatch.setattr("tradelake.jobs._tag", lambda home, stopped: None)
     home: Any = SimpleNamespace(environment=lambda: environment)
     with pytest.raises(Failure, match=r"^silver-binance: 404: no such job$"):
         stop_jobs(home, cluster.left[:])
@@ -152,7 +154,7 @@ class Pipeline:
             monkeypatch.setattr(module, "alive", self.all_alive)
         monkeypatch.setattr(operations, "stop_jobs", self.stop_jobs)
         monkeypatch.setattr(operations, "rest_of", lambda home: None)
-        monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
+        monkeypatch.setattr(operations, "say_where", lambda rest, names: None)
 
     def all_alive(self, home: Home) -> dict[str, FlinkJob]:
         return {name: FlinkJob(name, name, "RUNNING", {}) for name in self.runs}
