@@ -1,4 +1,4 @@
-"""The tables of a job, taken to the snapshots that one of its states fits (docs/decisions/0018).
+"""The tables of a job, taken to the snapshots that one of its states fits (docs/decisions/0020).
 
 A table of one writer is taken there by its current snapshot. Streams read those tables on, snapshot by snapshot, so nobody may have read
 what would be dropped. The dead-letter table has a writer for each exchange and no stream that reads it: in one commit the files of one job
