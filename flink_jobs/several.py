@@ -1,6 +1,6 @@
 """Several jobs, submitted one after the other by one process: Java, Python and the planner start once for all of them.
 
-flink run -py flink_jobs/several.py --job bronze-binance --job "gold --from-state /path/of/a/savepoint" --conf conf/pipeline.yaml
+flink run -py flink_jobs/several.py --submit bronze-binance --submit "gold --from-state /path/of/a/savepoint" --conf conf/pipeline.yaml
 """
 
 import argparse
@@ -21,10 +21,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         epilog="All other options are those of every job (bronze.py --help), and go to each. One that is refused or fails stops no other.",
     )
     what = "gold, bronze-binance and the like, with options of its own: 'gold --from-state PATH'; as often as there are jobs"
-    options.add_argument("--job", action="append", required=True, metavar="NAME", help=what)
+    options.add_argument("--submit", action="append", required=True, metavar="NAME", help=what)
     given, of_each = options.parse_known_args(argv)
-    if failed := [job for job in given.job if not submit(job, of_each)]:
-        raise SystemExit(f"{len(failed)} of {len(given.job)} jobs were not submitted")
+    if failed := [job for job in given.submit if not submit(job, of_each)]:
+        raise SystemExit(f"{len(failed)} of {len(given.submit)} jobs were not submitted")
 
 
 def submit(job: str, options: Sequence[str]) -> bool:

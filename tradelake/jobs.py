@@ -208,7 +208,7 @@ def _planning(home: Home, jobs: list[str]) -> Iterator[Iterator[str]]:
     script = Path(found.submodule_search_locations[0]) / "several.py"
     flink, variables = flink_command(home)
     given = ["--conf", str(home.pipeline_file), "--environment", str(home.environment_file)]
-    command = [*flink, "run", "--detached", "--python", str(script), *(part for job in jobs for part in ("--job", job)), *given]
+    command = [*flink, "run", "--detached", "--python", str(script), *(part for job in jobs for part in ("--submit", job)), *given]
     with Popen(command, stdout=PIPE, stderr=STDOUT, env=variables, text=True, errors="replace") as process:
         assert process.stdout
         try:

@@ -45,7 +45,7 @@ def test_a_job_that_was_cancelled_resumes_from_its_newest_checkpoint(pipeline: S
 def test_of_several_jobs_that_one_process_submits_a_refused_one_stops_no_other(pipeline: Stack) -> None:
     (state,) = re.findall(r"^silver-kraken: (file:\S+)$", pipeline.tradelake("stop", "silver-kraken").stdout, re.M)
     before = everything_submitted(pipeline)
-    ran = pipeline.flink_run("several", "", "--job", "gold", "--job", f"silver-kraken --from-state {state}")
+    ran = pipeline.flink_run("several", "", "--submit", "gold", "--submit", f"silver-kraken --from-state {state}")
     assert ran.exit_code != 0
     told = [line for line in ran.stdout.splitlines() if line.startswith(("several: ", "refused: "))]
     assert [told[0], *told[2:]] == [
