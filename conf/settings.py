@@ -209,8 +209,6 @@ class Expiry(Strict):
     max_age: WholeSeconds
     retain_last: Count
     every: WholeSeconds
-    savepoint_tags: WholeSeconds = timedelta(days=7)
-    """How long tables keep the snapshots that a savepoint fits, and can be taken back to them."""
 
 
 class Pipeline(Strict):

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 screen = Console(stderr=True, highlight=False)
@@ -24,11 +23,6 @@ def step(what: str) -> Iterator[None]:
     with screen.status(what):
         yield
     screen.print(f"  [green]✓[/] {what} [dim]({time.monotonic() - started:.1f} s)[/]")
-
-
-def warn(text: str) -> None:
-    """Something that a person should know, and that does not end the command."""
-    screen.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
 
 
 def print_whole(table: Table) -> None:

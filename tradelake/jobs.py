@@ -13,7 +13,7 @@ from subprocess import PIPE, STDOUT, Popen
 import click
 
 from tradelake import savepoints
-from tradelake.console import Failure, output, screen, step, warn
+from tradelake.console import Failure, output, screen, step
 from tradelake.flink import flink_command
 from tradelake.home import Home
 from tradelake.rest import FlinkJob, FlinkRest
@@ -70,12 +70,11 @@ def stop(home: Home, jobs: tuple[str, ...]) -> None:
     Flink's web UI shows a stopped job for an hour, among those that are completed.
     """
     started, names = time.monotonic(), known(home, jobs)
-    with changing(home):  # what is tagged after a stop is what the stopped job wrote
-        running = alive(home)
-        for name in jobs:
-            if name not in running:
-                raise Failure(f"{name} does not run; `tradelake status` shows what does")
-        stopped = stop_jobs(home, [name for name in names if name in running])
+    running = alive(home)
+    for name in jobs:
+        if name not in running:
+            raise Failure(f"{name} does not run; `tradelake status` shows what does")
+    stopped = stop_jobs(home, [name for name in names if name in running])
     for name, state in stopped.items():
         page = rest_of(home).page(running[name].id, "checkpoints", ended=True)
         output.print(f"{name}: {state}\n  {page}", soft_wrap=True, markup=False)
@@ -136,7 +135,7 @@ def submit_jobs(home: Home, starts: Mapping[str, Start]) -> None:
 
 
 def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
-    """Stop `names` with savepoints, all at once, and tag the snapshots that these fit; the savepoint's address by job.
+    """Stop `names` with savepoints, all at once; the savepoint's address by job.
 
     Raises:
         Failure: a savepoint failed, and that job goes on running; the others are stopped all the same.
@@ -156,30 +155,9 @@ def stop_jobs(home: Home, names: Iterable[str]) -> dict[str, str]:
                 _wait_until_ended(rest, job)
             except Failure as failure:
                 failures.append(f"{failure}; {job.name} goes on running")
-    _tag(home, stopped)
     if failures:
         raise Failure("\n".join(failures))
     return stopped
-
-
-def _tag(home: Home, stopped: Mapping[str, str]) -> None:
-    """Tag what the savepoints of stopped jobs fit: all that their tables hold. A job is stopped all the same when that fails."""
-    if not stopped:
-        return
-    from tradelake import tags  # with a catalog's client, which a command that only looks need not wait for
-
-    with step("tag what they fit in the tables"):
-        try:
-            lake = tags.Lake(home.settings())
-        except Failure as failure:
-            warn(f"the savepoints are complete, but no tables are tagged, and none can be rolled back to them: {failure}")
-            return
-        for job, state in stopped.items():
-            try:
-                with tags.of_savepoint(job, state):
-                    lake.tag_now(job, state)
-            except Failure as failure:
-                warn(str(failure))
 
 
 def stop_all(home: Home) -> list[str]:
@@ -290,23 +268,6 @@ def completed(rest: FlinkRest, job: FlinkJob, trigger: str) -> str:
         cause = str(operation.get("failure-cause", {}).get("stack-trace", "no cause given")).splitlines()[0]
         raise Failure(f"the savepoint of {job.name} failed: {cause}")
     return str(operation["location"])
-
-
-def await_commit(rest: FlinkRest, job: FlinkJob) -> None:
-    """Return once a running job has committed all that a savepoint of it covers.
-
-    A savepoint of a job that goes on commits nothing; the next checkpoint commits its rows, then its own. Once the one after that is
-    complete, this is done.
-
-    Raises:
-        Failure: a checkpoint failed.
-    """
-    for _ in range(2):
-        trigger = rest.checkpoint(job.id)
-        while (status := rest.checkpoint_status(job.id, trigger))["status"]["id"] != "COMPLETED":
-            time.sleep(0.1)
-        if status["operation"].get("failureCause"):
-            raise Failure(f"a checkpoint of {job.name} failed; {rest.page(job.id, 'checkpoints')}")
 
 
 def _wait_until_ended(rest: FlinkRest, job: FlinkJob) -> None:

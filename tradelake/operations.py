@@ -6,7 +6,7 @@ Every command goes over Flink's REST API and names the page of Flink's web UI th
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from tradelake import savepoints
 from tradelake.console import Failure, output, print_whole, step
 from tradelake.home import Home
-from tradelake.jobs import Start, alive, await_commit, changing, completed, known, rest_of, resume, stop_jobs, submit_jobs
+from tradelake.jobs import Start, alive, changing, completed, known, rest_of, resume, stop_jobs, submit_jobs
 from tradelake.rest import FlinkJob, FlinkRest
 
 READ = re.compile(r"Source: silver_([a-z][a-z0-9_]*)_trades")
@@ -27,8 +27,6 @@ WITHOUT = click.option(
     metavar="EXCHANGE",
     help="Leave behind what the state has of an exchange that the pipeline file has no more.",
 )
-LAYERS = ("gold", "silver", "bronze")
-"""Those that read before those that they read from."""
 
 
 @dataclass(frozen=True)
@@ -75,53 +73,47 @@ def savepoint(home: Home, jobs: tuple[str, ...], form: str) -> None:
     """Save the state of running jobs, which go on. Without JOB, of all that run.
 
     Flink's web UI lists savepoints under a job's checkpoints, but has no button that makes one.
-    The snapshots of the job's tables that a savepoint fits are tagged: `tradelake restore JOB STATE --roll-back` goes back to both.
+    Resuming one after its job has gone on writes rows twice, or loses some: `submit` takes the newest state, whatever it is.
     """
-    started, rest, failures = time.monotonic(), rest_of(home), list[str]()
+    started, rest = time.monotonic(), rest_of(home)
     found = _running(home, jobs)
-    for layer in LAYERS:  # those that read before those that they read from: what a savepoint has read, the next one has written
-        for job, place, untagged in _savepoints(home, rest, [job for job in found if job.name.partition("-")[0] == layer], form):
-            output.print(f"{job.name}: {place}\n  {rest.page(job.id, 'checkpoints')}", soft_wrap=True, markup=False)
-            failures += [untagged] if untagged else []
-    output.print(f"{len(found)} savepoints in {time.monotonic() - started:.1f} s")
-    if failures:
-        raise Failure("\n".join(failures))
-
-
-def _savepoints(home: Home, rest: FlinkRest, jobs: Sequence[FlinkJob], form: str) -> Iterator[tuple[FlinkJob, str, str]]:
-    """Savepoints of these jobs: address, and why its tables are not tagged, if they are not."""
-    if not jobs:
-        return
-    from tradelake import tags  # with a catalog's client, which other commands need not wait for
-
-    state, lake = home.environment().flink.state, tags.Lake(home.settings())
-    with step(f"savepoint of {', '.join(job.name for job in jobs)}"):
-        triggers = [(job, rest.savepoint(job.id, savepoints.folder(state, job.name), form.upper())) for job in jobs]
+    state = home.environment().flink.state
+    with step(f"savepoint of {', '.join(job.name for job in found)}"):
+        triggers = [(job, rest.savepoint(job.id, savepoints.folder(state, job.name), form.upper())) for job in found]
         places = [(job, completed(rest, job, trigger)) for job, trigger in triggers]
     for job, place in places:
-        try:
-            with step(f"tag what it fits in the tables of {job.name}"), tags.of_savepoint(job.name, place):
-                read = lake.heads(tags.sources(home.pipeline(), job.name))
-                number = _checkpoint_of(rest, job, place)
-                await_commit(rest, job)
-                lake.tag(tags.tag_name(job.name, place), lake.covered(job.name, job.id, number) | read)
-        except Failure as failure:
-            yield job, place, str(failure)
-        else:
-            yield job, place, ""
+        output.print(f"{job.name}: {place}\n  {rest.page(job.id, 'checkpoints')}", soft_wrap=True, markup=False)
+    output.print(f"{len(places)} savepoints in {time.monotonic() - started:.1f} s")
 
 
-def _checkpoint_of(rest: FlinkRest, job: FlinkJob, place: str) -> int:
-    """The number that a savepoint has among the job's checkpoints.
+@click.command()
+@click.argument("job")
+@click.argument("state", required=False)
+@click.option("--older", is_flag=True, help="Take STATE although a newer one exists: rows may be lost or written twice.")
+@WITHOUT
+@click.pass_obj
+def restore(home: Home, job: str, state: str | None, older: bool, without: tuple[str, ...]) -> None:
+    """Start a stopped job from STATE, the address of a savepoint or checkpoint; by default from its newest.
 
-    Raises:
-        Failure: Flink has forgotten it.
+    Only the newest state fits the tables: from an older one rows are written again, or lost. `restore` refuses it unless you insist.
+    Where flink.state has moved, and has nothing of the job yet, name the savepoint that `stop` printed.
     """
-    told = rest.checkpoints(job.id)
-    for found in (told["latest"]["savepoint"], *told["history"]):
-        if found and savepoints.same(found.get("external_path") or "", place):
-            return int(found["id"])
-    raise Failure(f"Flink does not list {place} among the checkpoints of {job.name} any more")
+    (name,) = known(home, (job,))
+    refuse_present(home, without)
+    refuse_running(home, without)
+    environment = home.environment()
+    with changing(home):
+        if found := rest_of(home).alive(name):
+            raise Failure(f"{name} runs already as {found.id}; `tradelake stop {name}` stops it with a savepoint")
+        newest = savepoints.newest(environment.flink.state, name, environment.s3)
+        if state is None and newest is None:
+            raise Failure(f"{name} has no savepoint and no checkpoint below {environment.flink.state}; `tradelake submit {name}` starts it")
+        if state and newest and _plain(state) != _plain(newest) and not older:
+            raise Failure(
+                f"{state} is not the newest state of {name}, which is {newest}: rows would be lost or written twice. Or insist: --older"
+            )
+        submit_jobs(home, {name: Start(state or newest, leaving=bool(without))})
+    _say_where(rest_of(home), [name])
 
 
 @click.command()
@@ -152,7 +144,7 @@ def upgrade(home: Home, jobs: tuple[str, ...], without: tuple[str, ...]) -> None
                 raise Failure(f"{failure}\n{another}") from failure
             raise
         submit_jobs(home, {name: Start(state, leaving=name in leaving) for name, state in states.items()})
-    say_where(rest_of(home), names)
+    _say_where(rest_of(home), names)
     output.print(f"{len(names)} upgraded in {time.monotonic() - started:.1f} s")
 
 
@@ -172,7 +164,7 @@ def rescale(home: Home, job: str, parallelism: int) -> None:
         _refuse_what_does_not_fit(home, rest, running, parallelism)
         state = stop_jobs(home, [name])[name]
         submit_jobs(home, {name: Start(state, parallelism=parallelism)})
-    say_where(rest, [name])
+    _say_where(rest, [name])
     if parallelism != getattr(home.pipeline().jobs, layer).parallelism:
         output.print(f"{name} runs with parallelism {parallelism} until it is submitted again; to keep it, set jobs.{layer}.parallelism")
 
@@ -270,7 +262,12 @@ def _age(seconds: int | None) -> str:
     return "" if seconds is None else str(timedelta(seconds=seconds))
 
 
-def say_where(rest: FlinkRest, names: Sequence[str]) -> None:
+def _say_where(rest: FlinkRest, names: Sequence[str]) -> None:
     for name in names:
         if job := rest.alive(name):
             output.print(f"{name}: {rest.page(job.id, 'checkpoints')}", soft_wrap=True, markup=False)
+
+
+def _plain(address: str) -> str:
+    """Flink writes file:/x, file:///x and /x of one folder."""
+    return address.removeprefix("file:").strip("/")

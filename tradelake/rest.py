@@ -58,13 +58,6 @@ class FlinkRest:
         """Begin a savepoint below `folder`, in the `NATIVE` or `CANONICAL` format, of a job that goes on; the trigger's id."""
         return self._trigger(f"/jobs/{job_id}/savepoints", {"cancel-job": False, "formatType": form, "target-directory": folder})
 
-    def checkpoint(self, job_id: str) -> str:
-        """Begin a checkpoint besides those that come by themselves; the trigger's id."""
-        return self._trigger(f"/jobs/{job_id}/checkpoints", {"checkpointType": "CONFIGURED"})
-
-    def checkpoint_status(self, job_id: str, trigger: str) -> dict[str, Any]:
-        return self.get(f"/jobs/{job_id}/checkpoints/{trigger}")
-
     def _trigger(self, path: str, body: dict[str, Any]) -> str:
         """The id is ours, so that asking again after a lost answer triggers nothing again."""
         return str(self._send("POST", path, json={**body, "triggerId": uuid.uuid4().hex})["request-id"])

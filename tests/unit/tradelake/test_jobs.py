@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from tradelake import jobs as tradelake_jobs
-from tradelake import operations, restoring
+from tradelake import operations
 from tradelake.console import Failure
 from tradelake.home import Home
 from tradelake.jobs import Start, _reason, changing, outcomes, stop_jobs, submit, submit_jobs
@@ -72,7 +72,6 @@ class Cluster:
 def test_every_savepoint_is_waited_for_when_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, environment = Cluster("bronze-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
     monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
-    monkeypatch.setattr("tradelake.jobs._tag", lambda home, stopped: None)
     home: Any = SimpleNamespace(environment=lambda: environment)
     with pytest.raises(Failure, match="the savepoint of bronze-binance failed: no space left; bronze-binance goes on running"):
         stop_jobs(home, cluster.left[:])
@@ -82,7 +81,6 @@ def test_every_savepoint_is_waited_for_when_one_fails(tmp_path: Path, monkeypatc
 def test_a_savepoint_that_cannot_be_begun_leaves_no_other_unwaited(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, environment = Cluster(ended="silver-binance"), SimpleNamespace(flink=SimpleNamespace(state="file:///state"))
     monkeypatch.setattr("tradelake.jobs.rest_of", lambda home: cluster)
-    monkeypatch.setattr("tradelake.jobs._tag", lambda home, stopped: None)
     home: Any = SimpleNamespace(environment=lambda: environment)
     with pytest.raises(Failure, match=r"^silver-binance: 404: no such job$"):
         stop_jobs(home, cluster.left[:])
@@ -156,7 +154,7 @@ class Pipeline:
             monkeypatch.setattr(module, "alive", self.all_alive)
         monkeypatch.setattr(operations, "stop_jobs", self.stop_jobs)
         monkeypatch.setattr(operations, "rest_of", lambda home: self)
-        monkeypatch.setattr(operations, "say_where", lambda rest, names: None)
+        monkeypatch.setattr(operations, "_say_where", lambda rest, names: None)
 
     def get(self, path: str) -> dict[str, Any]:
         read = self.read.get(path.removeprefix("/jobs/"), ["bronze_binance_trades"])
@@ -237,7 +235,7 @@ def test_an_exchange_is_left_only_when_it_is_gone_and_its_jobs_are(tmp_path: Pat
     assert str(ran.exception) == "no job that is upgraded reads of coinbase; nothing was stopped"
     pipeline.read["gold"] = THIRD
     pipeline.runs.append("silver-coinbase")
-    for command in (operations.upgrade, restoring.restore):
+    for command in (operations.upgrade, operations.restore):
         ran = CliRunner().invoke(command, ["--without", "coinbase", "gold"], obj=Home(tmp_path))
         assert isinstance(ran.exception, Failure)
     assert str(ran.exception or "").startswith("silver-coinbase runs still: `tradelake stop silver-coinbase` first")

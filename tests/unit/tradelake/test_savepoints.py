@@ -1,12 +1,11 @@
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from conf.settings import S3
 from tradelake.console import Failure
-from tradelake.savepoints import is_complete, newest, note_roll_back, same, states
+from tradelake.savepoints import newest
 
 
 def complete(state: Path, path: str, at: int) -> str:
@@ -48,37 +47,3 @@ def test_a_savepoint_of_flinks_own_command_is_found_by_its_job_id(tmp_path: Path
     complete(tmp_path, "checkpoints/gold/0a1b2c3d4e5f/chk-9", at=100)
     savepoint = complete(tmp_path, "savepoints/savepoint-0a1b2c-77", at=200)
     assert newest(tmp_path.as_uri(), "gold", S3()) == savepoint
-
-
-def test_after_a_roll_back_the_state_that_was_gone_back_to_is_the_newest(tmp_path: Path) -> None:
-    older = complete(tmp_path, "savepoints/gold/savepoint-0a1b2c-1", at=100)
-    complete(tmp_path, "savepoints/gold/savepoint-0a1b2c-2", at=200)
-    complete(tmp_path, "checkpoints/gold/0a1b2c3d4e5f/chk-9", at=300)
-    state = tmp_path.as_uri()
-    note_roll_back(state, "gold", S3(), older, done=False)
-    with pytest.raises(Failure, match=f"interrupted; end it: `tradelake restore gold {older} --roll-back`"):
-        newest(state, "gold", S3())
-    note_roll_back(state, "gold", S3(), older, done=True)
-    assert newest(state, "gold", S3()) == older
-    made_since = complete(tmp_path, "checkpoints/gold/ffffff3d4e5f/chk-2", at=int(time.time()) + 60)
-    assert newest(state, "gold", S3()) == made_since
-    assert newest(state, "bronze-kraken", S3()) is None
-
-
-def test_a_state_is_complete_once_its_metadata_is_there(tmp_path: Path) -> None:
-    state = complete(tmp_path, "savepoints/gold/savepoint-0a1b2c-1", at=100)
-    path = state.removeprefix("file://")
-    assert [is_complete(address, S3()) for address in (state, f"file:{path}", f"{path}/")] == [True] * 3
-    assert not is_complete(f"{state}-none", S3())
-
-
-def test_states_are_listed_the_newest_first(tmp_path: Path) -> None:
-    first = complete(tmp_path, "savepoints/gold/savepoint-0a1b2c-1", at=100)
-    second = complete(tmp_path, "checkpoints/gold/0a1b2c3d4e5f/chk-9", at=300)
-    listed = states(tmp_path.as_uri(), "gold", S3())
-    assert [(one.address, one.kind, one.time.timestamp()) for one in listed] == [(second, "checkpoint", 300), (first, "savepoint", 100)]
-
-
-def test_two_ways_to_write_one_address() -> None:
-    assert same("file:/x/y", "file:///x/y/")
-    assert not same("file:/x/y", "file:/x/z")
