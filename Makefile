@@ -26,7 +26,7 @@ setup: $(STAMP) ## Install everything into this folder: Python packages, a Java 
 demo: setup ## Start the stack, run the five jobs, send sample trades, and watch them arrive in gold
 	@$(BIN)/tradelake demo
 
-test: setup lint ## All tests, on a real stack of their own (about 40 minutes on two cores)
+test: setup lint ## All tests, on a real stack of their own (about an hour on two cores)
 	@$(BIN)/pytest
 
 unit: $(STAMP) ## The fast tests: no server and no process, about 20 s
