@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -65,35 +65,29 @@ def topic_name(name: str) -> str:
     return name
 
 
-def web_socket_address(url: str) -> str:
-    """The address, without a slash at its end."""
+def _of_a_server(url: str) -> SplitResult | None:
+    """The parts of an address that is a scheme, a host, and a port and a path at most; None of any other."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or parts.query or parts.fragment:
+        return None
+    return parts if parts.hostname and port != 0 and not parts.query and not parts.fragment else None
+
+
+def web_socket_address(url: str) -> str:
+    """The address, without a slash at its end."""
+    parts = _of_a_server(url)
+    if not parts or parts.scheme not in ("ws", "wss"):
         raise ValueError("not the address of a WebSocket: write wss://HOST, with :PORT and /PATH where it has them")
     return url.rstrip("/")
 
 
 def rest_address(url: str) -> str:
     """The address, without a slash at its end. A key may go there: beyond this machine it must be encrypted."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    open_to_read = parts.scheme == "http" and not is_loopback(parts.hostname)
-    if (
-        parts.scheme not in ("http", "https")
-        or open_to_read
-        or not parts.hostname
-        or parts.username
-        or port == 0
-        or parts.query
-        or parts.fragment
-    ):
+    parts = _of_a_server(url)
+    encrypted_or_here = parts and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)))
+    if not parts or not encrypted_or_here or parts.username:
         raise ValueError(
             "not the address of a REST API: write https://HOST, with :PORT and /PATH where it has them; http is for 127.0.0.1 alone"
         )

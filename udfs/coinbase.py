@@ -26,7 +26,7 @@ from udfs.columns import Column
 from udfs.cursor import Bools, Longs
 from udfs.identity import hash_column, message_id, message_id_column, natural_key
 from udfs.rejected import Rejected
-from udfs.rules import Limits, check_price, check_quantity, check_time
+from udfs.rules import Limits, check_pair, check_price, check_quantity, check_side, check_time
 from udfs.trade import Trade
 
 NAME = "COINBASE"
@@ -173,12 +173,8 @@ def split_product(product: str) -> tuple[str, str]:
     Raises:
         Rejected: `symbol_missing` or `symbol_unreadable`.
     """
-    if not product:
-        raise Rejected("symbol_missing")
-    match = PRODUCT.fullmatch(product)
-    if not match:
-        raise Rejected("symbol_unreadable", product)
-    return match[1] + match[2], match[2]
+    base, quote = check_pair(product, PRODUCT)
+    return base + quote, quote
 
 
 def taker_side(maker: str) -> str:
@@ -187,9 +183,7 @@ def taker_side(maker: str) -> str:
     Raises:
         Rejected: `side_unknown`.
     """
-    if maker not in TAKERS:
-        raise Rejected("side_unknown", maker)
-    return TAKERS[maker]
+    return check_side(maker, TAKERS)
 
 
 def _microseconds(time: pa.StringArray) -> Longs:

@@ -33,7 +33,7 @@ from udfs.columns import Column
 from udfs.cursor import Bools, Longs
 from udfs.identity import fingerprint, fingerprint_column, hash_column, message_id, message_id_column, natural_key
 from udfs.rejected import Rejected
-from udfs.rules import Limits, check_price, check_quantity, check_time
+from udfs.rules import Limits, check_pair, check_price, check_quantity, check_side, check_time
 from udfs.trade import Trade
 
 NAME = "KRAKEN"
@@ -261,12 +261,7 @@ def split_pair(pair: str) -> tuple[str, str]:
     Raises:
         Rejected: `symbol_missing` or `symbol_unreadable`.
     """
-    if not pair:
-        raise Rejected("symbol_missing")
-    match = PAIR.fullmatch(pair)
-    if not match:
-        raise Rejected("symbol_unreadable", pair)
-    base, quote = (RENAMED.get(asset, asset) for asset in match.groups())
+    base, quote = (RENAMED.get(asset, asset) for asset in check_pair(pair, PAIR))
     return base + quote, quote
 
 
@@ -276,9 +271,7 @@ def taker_side(side: str) -> str:
     Raises:
         Rejected: `side_unknown`.
     """
-    if side not in SIDES:
-        raise Rejected("side_unknown", side)
-    return SIDES[side]
+    return check_side(side, SIDES)
 
 
 def _trade(element: Any) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The rules that every exchange's trades share. Each is a pure function of the row: "now" is the row's own ingestion time."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -54,6 +55,37 @@ def check_time(timestamp_us: int, ingestion_us: int, limits: Limits) -> int:
     if ingestion_us - timestamp_us > limits.max_age_us:
         raise Rejected("timestamp_too_old", f"{ingestion_us - timestamp_us} us before ingestion")
     return timestamp_us
+
+
+def check_pair(pair: str, written: re.Pattern[str]) -> tuple[str, str]:
+    """Return the base and the quote asset that a pair names, or reject it.
+
+    Args:
+        written: how the exchange writes a pair; its two groups are the assets.
+
+    Raises:
+        Rejected: `symbol_missing` or `symbol_unreadable`.
+    """
+    if not pair:
+        raise Rejected("symbol_missing")
+    match = written.fullmatch(pair)
+    if not match:
+        raise Rejected("symbol_unreadable", pair)
+    return match[1], match[2]
+
+
+def check_side(side: str, sides: Mapping[str, str]) -> str:
+    """Return the taker's BUY or SELL, or reject what the exchange says.
+
+    Args:
+        sides: the taker's side by what the exchange writes.
+
+    Raises:
+        Rejected: `side_unknown`.
+    """
+    if side not in sides:
+        raise Rejected("side_unknown", side)
+    return sides[side]
 
 
 def _check_decimal(text: str, what: str) -> Decimal:
